@@ -1,0 +1,21 @@
+# Cross-build for 64-bit Arm on an x86 box. The libraries come from a private root that
+# scripts/arm64_root.sh fills with Debian's arm64 packages; nothing is installed system-wide.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+
+if(NOT DEFINED NEARFAR_ARM64_ROOT)
+  if(DEFINED ENV{NEARFAR_ARM64_ROOT})
+    set(NEARFAR_ARM64_ROOT $ENV{NEARFAR_ARM64_ROOT})
+  else()
+    set(NEARFAR_ARM64_ROOT $ENV{HOME}/.cache/nearfar/arm64-root)
+  endif()
+endif()
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES NEARFAR_ARM64_ROOT)
+set(CMAKE_SYSROOT ${NEARFAR_ARM64_ROOT})
+set(CMAKE_FIND_ROOT_PATH ${NEARFAR_ARM64_ROOT})
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)

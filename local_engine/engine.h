@@ -1,0 +1,110 @@
+// The local engine: one GGUF model, its threads, and the sessions that share them.
+//
+//   auto engine = Engine::Open("smollm2-135m-instruct-q4_1.gguf", {});
+//   auto session = (*engine)->NewSession();
+//   auto ids = (*engine)->TokenizeChat({{"user", "What is 2 + 2?"}});
+//   (*session)->Generate({.prompt = *ids}, sink);
+//
+// Thread-safety: all methods are thread-safe; the engine outlives its sessions (they hold it).
+// Held by tests/local_engine/engine_test.cc.
+
+#ifndef NEARFAR_LOCAL_ENGINE_ENGINE_H_
+#define NEARFAR_LOCAL_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "local_engine/session.h"
+#include "local_engine/token.h"
+
+namespace nearfar {
+
+struct EngineOptions {
+  int threads = 0;         // 0 = one per core that this process may use
+  int context_tokens = 0;  // KV positions of a session; 0 = min(model's own, 4096)
+  int max_sessions = 4;    // live sessions; NewSession fails beyond
+  int prefill_chunk = 128; // prompt tokens computed in one pass, so that other sessions get a turn
+  // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
+  // NEARFAR_KERNELS, or else the best that this CPU supports.
+  std::string kernels;
+  // Called on the scheduler thread before each layer is computed; for tests and tracing. May cancel
+  // sessions, must not block.
+  std::function<void(int layer)> layer_observer;
+};
+
+struct ModelInfo {
+  std::string path;
+  std::string name;            // general.name of the file, or its file name
+  std::string architecture;    // "llama", "qwen2"
+  std::string quantization;    // the type that most weights have, e.g. "Q4_1"
+  std::string fingerprint;     // SHA-256 (hex) of header, metadata, tensor table, sampled blocks, size
+  std::string template_name;   // chat template in use, e.g. "chatml"
+  std::string template_hash;   // SHA-256 (hex) of the file's own template text
+  std::string kernels;         // name of the kernel table in use
+  int64_t parameters = 0;
+  int64_t file_bytes = 0;
+  int context_tokens = 0;      // of a session
+  int trained_context_tokens = 0;
+  int vocabulary = 0;
+  int layers = 0;
+  int threads = 0;
+};
+
+// Counters since Open. Monotonic except the live_* ones.
+struct EngineStats {
+  int live_sessions = 0;
+  int live_generations = 0;
+  int64_t live_kv_bytes = 0;
+  int64_t prefill_tokens = 0;
+  int64_t decode_tokens = 0;
+  int64_t layers_computed = 0;
+  int64_t generations_finished = 0;
+  int64_t generations_cancelled = 0;
+};
+
+// One turn of a conversation. role: "system", "user", "assistant", "tool".
+struct ChatTurn {
+  std::string role;
+  std::string content;
+};
+
+class Engine {
+ public:
+  // Maps and checks the file and starts the threads.
+  // Errors: NotFound, InvalidArgument (not a GGUF file, or a lying one: the message names the byte
+  // offset and the field), Unimplemented (an architecture, tensor type or tokenizer not known here).
+  static absl::StatusOr<std::shared_ptr<Engine>> Open(const std::string& path,
+                                                      const EngineOptions& options);
+  virtual ~Engine() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual EngineStats stats() const = 0;
+
+  // Ids of `text`. Special-token text such as "<|im_start|>" is plain text unless parse_special.
+  virtual std::vector<int32_t> Tokenize(std::string_view text, bool parse_special = false) const = 0;
+  // Bytes of `ids`; special tokens give nothing.
+  virtual std::string Detokenize(absl::Span<const int32_t> ids) const = 0;
+
+  // Ids of a conversation in the model's chat template, ready for the assistant to speak. If
+  // `assistant_prefix` is not empty the answer continues from it. Special-token text inside a turn
+  // stays plain text. Errors: InvalidArgument (unknown role, no turn).
+  virtual absl::StatusOr<std::vector<int32_t>> TokenizeChat(
+      absl::Span<const ChatTurn> turns, std::string_view assistant_prefix = {}) const = 0;
+
+  // Errors: ResourceExhausted when max_sessions are live.
+  virtual absl::StatusOr<std::unique_ptr<Session>> NewSession() = 0;
+
+  // Logits after each of `ids` from an empty context: [ids.size(), vocabulary], row-major. For
+  // evaluation and tests; runs on the scheduler between generations and blocks the caller.
+  virtual absl::StatusOr<std::vector<float>> Logits(absl::Span<const int32_t> ids) = 0;
+};
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_LOCAL_ENGINE_ENGINE_H_

@@ -1,0 +1,98 @@
+// What a forward pass is made of: kernels + threads + shapes.
+//
+// Every function computes on the pool of its OpContext and returns when the result is whole. Shapes
+// are row-major; `tokens` rows of activations go through one pass over the weights, so prefill,
+// batches of sessions and single-token decode share one path. Asserts (debug builds) catch wrong
+// shapes: a caller has checked them against the file before.
+// Held by tests/local_engine/ops/.
+
+#ifndef NEARFAR_LOCAL_ENGINE_OPS_OPS_H_
+#define NEARFAR_LOCAL_ENGINE_OPS_OPS_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "local_engine/base/thread_pool.h"
+#include "local_engine/kernels/kernel_table.h"
+#include "local_engine/ops/activations.h"
+#include "local_engine/ops/tensor.h"
+
+namespace nearfar {
+
+struct OpContext {
+  const KernelTable* kernels;
+  ThreadPool* pool;
+};
+
+// Rows of `ids` of the embedding matrix [vocabulary, width] as f32: out [ids.size(), width].
+void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32_t> ids, float* out);
+
+// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight. x, out: [tokens, width] (may alias).
+void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,
+             int64_t tokens, int64_t width, float* out);
+
+// Quantizes x [tokens, width] once for all the products that consume it.
+void Quantize(const OpContext& context, const float* x, int64_t tokens, int64_t width,
+              Activations* out);
+
+// RmsNorm followed by Quantize in one region.
+void RmsNormQuantize(const OpContext& context, const float* x, const float* weight, float epsilon,
+                     int64_t tokens, int64_t width, Activations* out);
+
+// One product: out [tokens, weights.rows] = x [tokens, weights.cols] * weights^T (+ bias).
+struct Product {
+  const Matrix* weights;
+  const float* bias;  // [weights.rows] or nullptr
+  float* out;
+  int64_t out_stride;  // floats between the rows of out
+};
+// All products that share one input, in one parallel region (q, k and v; gate and up).
+void MatMul(const OpContext& context, const Activations& x, absl::Span<const Product> products);
+
+// Rotates pairs of each head by position. `interleaved`: pairs are (2i, 2i+1) ("llama" files),
+// otherwise (i, i + rope_width/2) ("qwen2"). x: [tokens, heads, head_width].
+struct RopeShape {
+  int64_t heads;
+  int64_t head_width;
+  int64_t rope_width;  // rotated part of a head
+  bool interleaved;
+};
+// Table of cos and sin for positions [0, positions): [positions, rope_width] (cos at even, sin at
+// odd places), built once. `factors` [rope_width/2] divides the frequencies, or nullptr.
+void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t positions,
+                    float* table);
+void Rope(const OpContext& context, const RopeShape& shape, const float* table,
+          absl::Span<const int32_t> positions, float* x, int64_t stride);
+
+// out[i] = silu(gate[i]) * up[i], then quantized: gate, up [tokens, width].
+void SiluMulQuantize(const OpContext& context, const float* gate, const float* up, int64_t tokens,
+                     int64_t width, Activations* out);
+
+// x[i] += y[i].
+void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n);
+
+// One query row against the keys and values of its own sequence. Keys and values are F16,
+// [length, kv_heads, head_width] with `stride` halves between positions.
+struct AttentionItem {
+  const float* query;  // [heads, head_width]
+  const uint16_t* keys;
+  const uint16_t* values;
+  int64_t length;  // positions visible to this query, >= 1
+  float* out;      // [heads, head_width]
+};
+struct AttentionShape {
+  int64_t heads;
+  int64_t kv_heads;  // divides heads; a group of heads / kv_heads query heads shares one read
+  int64_t head_width;
+  int64_t stride;
+  float scale;
+};
+void Attention(const OpContext& context, const AttentionShape& shape,
+               absl::Span<const AttentionItem> items);
+
+// f32 to F16 for writing the KV cache.
+void StoreHalf(const OpContext& context, const float* from, uint16_t* to, int64_t n);
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_LOCAL_ENGINE_OPS_OPS_H_
