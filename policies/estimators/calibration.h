@@ -1,0 +1,62 @@
+// Fitted estimators as plain values, bound to the model that they were fitted for.
+// The file's schema is proto/nearfar/v1/calibration.proto.
+
+#ifndef NEARFAR_POLICIES_ESTIMATORS_CALIBRATION_H_
+#define NEARFAR_POLICIES_ESTIMATORS_CALIBRATION_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "policies/signals.h"
+
+namespace nearfar {
+
+// p = calibrate(sigmoid(bias + sum_i weight_i (x_i - mean_i) / scale_i + sum_j w_bucket(j) v_j)).
+struct LogisticHead {
+  std::vector<std::string> features;  // names, in the order of weights
+  std::vector<double> weights, means, scales;
+  double bias = 0;
+  int hash_bits = 0;  // 0 = no hashed part
+  std::unordered_map<uint32_t, float> hashed_weights;
+  std::optional<std::pair<double, double>> platt;  // a, b on the logit
+  std::vector<double> isotonic_x, isotonic_y;      // empty = none
+
+  // dense: values of `features` in this order. Result in [0, 1].
+  double Probability(absl::Span<const double> dense,
+                     absl::Span<const std::pair<uint32_t, float>> hashed) const;
+  // InvalidArgument: sizes differ, a scale is not positive, isotonic points do not rise.
+  absl::Status Check() const;
+};
+
+struct FarHead {
+  std::string target_model;
+  std::string target_fingerprint;
+  LogisticHead head;
+};
+
+struct Calibration {
+  std::string name;
+  ModelBinding binding;
+  std::optional<LogisticHead> prompt_near;
+  std::vector<FarHead> prompt_far;
+  std::optional<LogisticHead> draft;
+  std::optional<LogisticHead> prefix;
+  double median_tokens = 0;  // 0 = unknown
+  double p90_tokens = 0;
+  struct {
+    int questions = 0;
+    std::optional<double> auroc, ece, brier, prompt_auroc, length_only_auroc;
+    std::string command;
+    std::vector<std::pair<double, double>> risk;  // max_wrong_accepted, min_confidence
+  } fit;
+};
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_POLICIES_ESTIMATORS_CALIBRATION_H_

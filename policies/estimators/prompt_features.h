@@ -1,0 +1,31 @@
+// A prompt as numbers: shape features and hashed n-grams. Pure, microseconds for a usual prompt,
+// linear time. Held by tests/policies/estimators/prompt_features_test.cc.
+
+#ifndef NEARFAR_POLICIES_ESTIMATORS_PROMPT_FEATURES_H_
+#define NEARFAR_POLICIES_ESTIMATORS_PROMPT_FEATURES_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "policies/signals.h"
+
+namespace nearfar {
+
+// Raised whenever a feature changes its meaning; calibrations are bound to it.
+inline constexpr int kFeatureVersion = 1;
+
+// Names of PromptSignals::dense, in order.
+absl::Span<const char* const> PromptFeatureNames();
+
+// Fills bytes, dense, hashed, has_code and language from the text of the last user turn; `turns` and
+// `needs_json` are the caller's.
+void FillPromptFeatures(std::string_view text, PromptSignals* signals);
+
+// Primary language tag by script and frequent words ("en", "de", "fr", "es", "it", "pt", "nl", "ru",
+// "zh", "ja", "ko", "ar", ...), "" where it cannot tell.
+std::string GuessLanguage(std::string_view text);
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_POLICIES_ESTIMATORS_PROMPT_FEATURES_H_
