@@ -1,0 +1,152 @@
+// The pool's one job at a time, handed out chunk by chunk.
+//
+// One 64-bit ticket holds (job number, chunks not yet claimed). A worker claims a chunk by
+// decrementing the second half, and the compare-and-swap fails if the job has changed in the
+// meantime; so a worker that wakes late, or was descheduled on a busy machine, can neither run a
+// chunk of a finished job nor hold up a running one: Run waits for claimed chunks, not for threads.
+// Everything else about a job is read only between a successful claim and its "done", a time in
+// which Run cannot have returned.
+// Held by tests/local_engine/base/thread_pool_test.cc, also under ThreadSanitizer.
+
+#include "local_engine/base/thread_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <thread>
+#include <vector>
+
+namespace nearfar {
+namespace {
+
+// About 30 microseconds of polling: longer than the gap between two layers' jobs, shorter than
+// anyone would notice on a battery.
+constexpr int kSpins = 1000;
+// Chunks of one job fit in half a ticket.
+constexpr int64_t kMaxChunks = int64_t{1} << 31;
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");  // `yield` is a no-op on most cores
+#else
+  std::this_thread::yield();
+#endif
+}
+
+int UsableCpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
+  return std::max(1, CPU_COUNT(&cpus));
+}
+
+// Waits until `value` differs from `old`: polls for a while, then sleeps in the kernel.
+uint32_t WaitForChange(const std::atomic<uint32_t>& value, uint32_t old, int spins) {
+  for (int i = 0; i < spins; ++i) {
+    const uint32_t now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
+    Pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+struct ThreadPool::Impl {
+  using Body = absl::FunctionRef<void(int64_t, int)>;
+
+  explicit Impl(int threads) : size(threads), spins(threads <= UsableCpus() ? kSpins : 0) {}
+
+  void RunJob(int64_t first_chunk, uint32_t count, Body& job_body);
+  void Work(int worker);
+  void WorkerLoop(int worker);
+
+  const int size;
+  const int spins;  // 0 where threads outnumber CPUs: a spinning one would hold a working one
+
+  // The job; written by Run, read by whoever has claimed a chunk of it.
+  Body* body = nullptr;
+  int64_t first = 0;
+  uint32_t chunks = 0;
+
+  // On lines of their own, so that waiting for a job does not disturb claiming its chunks.
+  alignas(64) std::atomic<uint64_t> ticket{0};      // job number << 32 | chunks not yet claimed
+  alignas(64) std::atomic<uint32_t> unfinished{0};  // chunks whose body has not returned
+  alignas(64) std::atomic<uint32_t> job_number{0};  // what sleeping workers wait for
+  std::atomic<bool> stopping{false};
+
+  std::vector<std::thread> threads;
+};
+
+// Claims and runs chunks of the current job until none is left.
+void ThreadPool::Impl::Work(int worker) {
+  uint64_t seen = ticket.load(std::memory_order_acquire);
+  while (static_cast<uint32_t>(seen) != 0) {
+    if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
+                                      std::memory_order_acquire)) {
+      continue;
+    }
+    (*body)(first + (chunks - static_cast<uint32_t>(seen)), worker);
+    if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_all();
+    seen = ticket.load(std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::Impl::WorkerLoop(int worker) {
+  uint32_t seen = 0;
+  while (true) {
+    seen = WaitForChange(job_number, seen, spins);
+    if (stopping.load(std::memory_order_acquire)) return;
+    Work(worker);
+  }
+}
+
+void ThreadPool::Impl::RunJob(int64_t first_chunk, uint32_t count, Body& job_body) {
+  body = &job_body;
+  first = first_chunk;
+  chunks = count;
+  unfinished.store(count, std::memory_order_relaxed);
+  const uint32_t number = job_number.load(std::memory_order_relaxed) + 1;
+  ticket.store(uint64_t{number} << 32 | count, std::memory_order_release);
+  job_number.store(number);  // sequentially consistent: not to be passed by the check for sleepers
+  job_number.notify_all();
+  Work(0);
+  uint32_t left = unfinished.load(std::memory_order_acquire);
+  while (left != 0) left = WaitForChange(unfinished, left, spins);
+}
+
+ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>(threads)) {
+  assert(threads >= 1);
+  for (int worker = 1; worker < threads; ++worker) {
+    impl_->threads.emplace_back([this, worker] { impl_->WorkerLoop(worker); });
+    pthread_setname_np(impl_->threads.back().native_handle(), "nearfar-worker");
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  impl_->stopping.store(true, std::memory_order_release);
+  impl_->job_number.fetch_add(1);
+  impl_->job_number.notify_all();
+  for (std::thread& thread : impl_->threads) thread.join();
+}
+
+int ThreadPool::size() const { return impl_->size; }
+
+void ThreadPool::Run(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int worker)> body) {
+  if (impl_->size == 1 || chunks <= 1) {
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk, 0);
+    return;
+  }
+  for (int64_t first = 0; first < chunks; first += kMaxChunks) {
+    const int64_t count = std::min(chunks - first, kMaxChunks);
+    impl_->RunJob(first, static_cast<uint32_t>(count), body);
+  }
+}
+
+}  // namespace nearfar
