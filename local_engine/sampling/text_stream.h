@@ -38,6 +38,9 @@ class TextStream {
   // The stream must not be pushed to afterwards.
   std::string Flush();
 
+  // True while text is held back that a later Push or Flush may release.
+  bool holding() const { return !stopped() && !(pending_.empty() && held_.empty()); }
+
   bool stopped() const { return matched_ >= 0; }
   // Index (in the constructor's list) of the stop string that was met, or -1.
   int matched() const { return matched_; }
