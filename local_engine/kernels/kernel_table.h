@@ -1,0 +1,128 @@
+// What an instruction set offers: one table of plain functions and its name.
+//
+// Kernels are leaves: they start no thread, allocate nothing, keep no state and never fail; a
+// caller in local_engine/ops/ cuts the work and brings the scratch memory. This header is included
+// by files that are compiled for different instruction sets, so it holds data and declarations
+// alone: an inline function here would be merged by the linker and could crash an older CPU. Held
+// by tests/local_engine/kernels/.
+
+#ifndef NEARFAR_LOCAL_ENGINE_KERNELS_KERNEL_TABLE_H_
+#define NEARFAR_LOCAL_ENGINE_KERNELS_KERNEL_TABLE_H_
+
+#include <stdint.h>
+
+#include "local_engine/quant/dtype.h"
+
+namespace nearfar {
+
+// Activations are quantized in blocks of 32, whatever the block of the weights is.
+constexpr int kActivationBlock = 32;
+
+// x[i] ~ scale * value[i], value in [-127, 127]. The sums serve formats that store an offset.
+struct ActivationBlock {
+  float scale;
+  float sum;       // scale * (sum of the 32 values)
+  float sum_low;   // scale * (sum of values 0..15)
+  float sum_high;  // scale * (sum of values 16..31)
+};
+
+// Borrowed activations of `tokens` tokens. blocks_per_token = ceil(width / 32); values and blocks
+// of a last, partial block are as if x went on with zeros.
+struct ActivationView {
+  const int8_t* values;           // [tokens, blocks_per_token, 32]; null if only floats are kept
+  const ActivationBlock* blocks;  // [tokens, blocks_per_token]; null with values
+  const float* floats;            // [tokens, width]; null if only values are kept
+  int64_t tokens;
+  int64_t width;
+  int64_t blocks_per_token;
+};
+
+// Which of the two a matrix product reads.
+enum class ActivationForm : uint8_t { kQuantized = 1, kFloat = 2 };
+
+// out[t * out_stride + r] = sum over c of weights[r][c] * x[t][c] (+ bias[r]), for r in [0, rows)
+// and all t. What a token gets does not depend, bit for bit, on the tokens beside it or on `rows`.
+struct MatMulArgs {
+  const uint8_t* weights;  // first row
+  int64_t row_bytes;
+  int64_t rows;
+  int64_t cols;  // a whole number of the format's blocks
+  ActivationView x;
+  const float* bias;  // [rows] or null
+  float* out;
+  int64_t out_stride;
+  uint8_t* scratch;  // kernels.matmul_scratch_bytes(cols), aligned to 64
+};
+using MatMulFn = void (*)(const MatMulArgs& args);
+
+struct FormatKernel {
+  DType dtype;
+  ActivationForm form;
+  MatMulFn matmul;
+};
+
+// Attention of some query rows to one part of the positions of one KV head. The online softmax of a
+// row over a part is a state: {largest score, sum of weights, 6 unused, weighted
+// values[head_width]}.
+constexpr int kAttentionPart = 256;     // positions of a part; parts start at multiples of it
+constexpr int kAttentionStateHead = 8;  // floats before the weighted values
+struct AttentionPartArgs {
+  const float* const* queries;  // [rows], each [head_width]
+  const int32_t* visible;       // [rows] how many of the part's positions a row sees, >= 0
+  int rows;
+  const uint16_t* keys;  // F16 at the part's first position, head_width halves each `stride` halves
+  const uint16_t* values;
+  int64_t stride;
+  int positions;  // that exist in this part, <= kAttentionPart; visible[i] <= positions
+  int64_t head_width;
+  float scale;
+  float* const* states;  // [rows], each attention_state_floats(head_width), overwritten
+  uint8_t* scratch;      // attention_scratch_bytes(head_width), aligned to 64
+};
+
+struct RopeArgs {
+  float* x;            // [heads, head_width], one token
+  const float* table;  // [rope_width]: cos at even, sin at odd places
+  int64_t heads;
+  int64_t head_width;
+  int64_t rope_width;
+  bool interleaved;
+};
+
+constexpr int kMaxFormatKernels = 16;
+
+// Immutable; every function is thread-safe.
+struct KernelTable {
+  const char* name;
+  // Chunks of a product should be multiples of this many rows.
+  int tile_rows;
+  FormatKernel formats[kMaxFormatKernels];  // ends at the first null `matmul`
+  int64_t (*matmul_scratch_bytes)(int64_t cols);
+
+  // x [width] to values [blocks, 32] and blocks, blocks = ceil(width / 32).
+  void (*quantize)(const float* x, int64_t width, int8_t* values, ActivationBlock* blocks);
+  // out may be x.
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t width, float* out);
+  // out[i] = silu(gate[i]) * up[i].
+  void (*silu_mul)(const float* gate, const float* up, int64_t width, float* out);
+  void (*add)(float* x, const float* y, int64_t n);
+  void (*rope)(const RopeArgs& args);
+  // F32 to F16, to nearest even; too large becomes infinity.
+  void (*to_half)(const float* from, uint16_t* to, int64_t n);
+
+  int64_t (*attention_state_floats)(int64_t head_width);
+  int64_t (*attention_scratch_bytes)(int64_t head_width);
+  void (*attention_part)(const AttentionPartArgs& args);
+  // Folds the state of the next part into `into`. Fold parts in order: the order is part of the
+  // result.
+  void (*attention_merge)(float* into, const float* part, int64_t head_width);
+  // out [head_width] = weighted values / sum of weights.
+  void (*attention_finish)(const float* state, int64_t head_width, float* out);
+};
+
+// The entry for `dtype`, or nullptr.
+const FormatKernel* FindFormatKernel(const KernelTable& table, DType dtype);
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_LOCAL_ENGINE_KERNELS_KERNEL_TABLE_H_
