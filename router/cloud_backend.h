@@ -1,0 +1,30 @@
+// A far side: a cloud client behind the router's Backend.
+// Thread-safe. Held by tests/router/cloud_backend_test.cc.
+
+#ifndef NEARFAR_ROUTER_CLOUD_BACKEND_H_
+#define NEARFAR_ROUTER_CLOUD_BACKEND_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cloud_client/cloud_client.h"
+#include "policies/policy_config.h"
+#include "router/backend.h"
+
+namespace nearfar {
+
+std::shared_ptr<Backend> MakeCloudBackend(std::shared_ptr<CloudClient> client,
+                                          const FarConfig& config);
+
+// A client and its backend for each far target of a policy: resolves api_key references, reads
+// certificates. Errors: InvalidArgument / NotFound, naming the target and the file.
+absl::StatusOr<std::map<std::string, std::shared_ptr<Backend>>> MakeCloudBackends(
+    const PolicyConfig& policy, std::function<absl::Time()> clock = [] { return absl::Now(); });
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_ROUTER_CLOUD_BACKEND_H_
