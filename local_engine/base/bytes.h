@@ -33,15 +33,6 @@ static_assert(std::endian::native == std::endian::little,
   return true;
 }
 
-// *rounded = the least multiple of `alignment` (a power of two) that is >= value; false if none
-// fits.
-[[nodiscard]] inline bool CheckedAlignUp(uint64_t value, uint64_t alignment, uint64_t* rounded) {
-  uint64_t padded;
-  if (!CheckedAdd(value, alignment - 1, &padded)) return false;
-  *rounded = padded & ~(alignment - 1);
-  return true;
-}
-
 // The little-endian T at `bytes`, which need not be aligned; the caller knows that it is there.
 template <typename T>
 T LoadLittleEndian(const void* bytes) {
