@@ -144,7 +144,7 @@ absl::Status GgufParser::ReadNumber(const std::string& field, T* value) {
 
 absl::Status GgufParser::ReadString(const std::string& field, std::string_view* text) {
   const uint64_t start = reader_.position();
-  uint64_t length;
+  uint64_t length = 0;
   if (absl::Status s = ReadNumber(absl::StrCat(field, ".length"), &length); !s.ok()) return s;
   if (!reader_.ReadText(length, text)) {
     return Refuse(start, absl::StrCat(field, ".length"),
@@ -220,7 +220,7 @@ absl::Status GgufParser::ParseKey(const std::string& field, std::string_view* ke
 
 absl::Status GgufParser::ParseValueType(const std::string& field, GgufType* type) {
   const uint64_t start = reader_.position();
-  uint32_t number;
+  uint32_t number = 0;
   if (absl::Status s = ReadNumber(field, &number); !s.ok()) return s;
   if (number > static_cast<uint32_t>(GgufType::kFloat64)) {
     return Refuse(start, field, absl::StrCat("there is no value type ", number, kDamaged));
@@ -335,7 +335,7 @@ absl::Status GgufParser::ParseTensorName(const std::string& field, std::string_v
 absl::Status GgufParser::ParseShape(const std::string& field, GgufTensor* tensor,
                                     uint64_t* elements) {
   const uint64_t start = reader_.position();
-  uint32_t dimensions;
+  uint32_t dimensions = 0;
   if (absl::Status s = ReadNumber(absl::StrCat(field, ".n_dims"), &dimensions); !s.ok()) return s;
   if (dimensions > kMaxDimensions) {
     return Refuse(start, absl::StrCat(field, ".n_dims"),
@@ -346,7 +346,7 @@ absl::Status GgufParser::ParseShape(const std::string& field, GgufTensor* tensor
   for (uint32_t d = 0; d < dimensions; ++d) {
     const std::string dim_field = absl::StrCat(field, ".dims[", d, "]");
     const uint64_t dim_start = reader_.position();
-    uint64_t extent;
+    uint64_t extent = 0;
     if (absl::Status s = ReadNumber(dim_field, &extent); !s.ok()) return s;
     if (extent == 0) return Refuse(dim_start, dim_field, absl::StrCat("is 0", kDamaged));
     if (!CheckedMul(*elements, extent, elements) ||
@@ -363,7 +363,7 @@ absl::Status GgufParser::ParseTensorType(const std::string& field, uint64_t elem
                                          GgufTensor* tensor) {
   const uint64_t start = reader_.position();
   const std::string type_field = absl::StrCat(field, ".type");
-  uint32_t number;
+  uint32_t number = 0;
   if (absl::Status s = ReadNumber(type_field, &number); !s.ok()) return s;
   tensor->dtype = static_cast<DType>(number);
   const QuantFormat* format = FindFormat(tensor->dtype);
@@ -380,7 +380,7 @@ absl::Status GgufParser::ParseTensorType(const std::string& field, uint64_t elem
         absl::StrCat("a row of ", tensor->columns(), " elements is not a whole number of ",
                      format->name, " blocks of ", format->block_elements, kDamaged));
   }
-  uint64_t bytes;
+  uint64_t bytes = 0;
   const uint64_t blocks = elements / static_cast<uint64_t>(format->block_elements);
   if (!CheckedMul(blocks, static_cast<uint64_t>(format->block_bytes), &bytes) ||
       bytes > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
@@ -393,7 +393,7 @@ absl::Status GgufParser::ParseTensorType(const std::string& field, uint64_t elem
 absl::Status GgufParser::ParseTensorOffset(const std::string& field, const GgufTensor& tensor) {
   const uint64_t start = reader_.position();
   const std::string offset_field = absl::StrCat(field, ".offset");
-  uint64_t offset;
+  uint64_t offset = 0;
   if (absl::Status s = ReadNumber(offset_field, &offset); !s.ok()) return s;
   if (offset % alignment_ != 0) {
     return Refuse(
@@ -414,7 +414,7 @@ absl::Status GgufParser::ParseTensor(uint64_t index) {
     return s;
   }
   const std::string field = absl::StrCat(place, " ", Quoted(tensor.name));
-  uint64_t elements;
+  uint64_t elements = 0;
   if (absl::Status s = ParseShape(field, &tensor, &elements); !s.ok()) return s;
   if (absl::Status s = ParseTensorType(field, elements, &tensor); !s.ok()) return s;
   if (absl::Status s = ParseTensorOffset(field, tensor); !s.ok()) return s;
