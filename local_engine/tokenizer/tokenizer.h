@@ -20,8 +20,10 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   virtual int vocabulary() const = 0;
-  // Appends the ids of `text`. Special-token text is plain text unless parse_special. Bytes that are
-  // not UTF-8 are tokenised as bytes; nothing is dropped.
+  // Appends the ids of `text`. The text of a special token (control, unknown) is plain text unless
+  // parse_special; a user-defined token is an ordinary word of the vocabulary and always found.
+  // Bytes that are not UTF-8 are tokenised as bytes. Nothing is dropped but bytes for which the
+  // vocabulary has no token (SmolLM2's lacks a few control characters).
   virtual void Encode(std::string_view text, bool parse_special,
                       std::vector<int32_t>* ids) const = 0;
   // The bytes of one token (a token may hold part of a code point); empty for special tokens.
