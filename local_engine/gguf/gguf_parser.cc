@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "local_engine/gguf/utf8.h"
+#include "local_engine/base/utf8.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
@@ -151,7 +151,7 @@ absl::Status GgufParser::ReadString(const std::string& field, std::string_view* 
                   absl::StrCat(length, " bytes of text cannot fit in the ", reader_.remaining(),
                                " bytes left", kDamaged));
   }
-  if (!IsUtf8(*text)) {
+  if (!IsValidUtf8(*text)) {
     return Refuse(start + sizeof(length), field, absl::StrCat("is not UTF-8", kDamaged));
   }
   return absl::OkStatus();
