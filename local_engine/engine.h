@@ -20,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "local_engine/engine_stats.h"
 #include "local_engine/session.h"
 #include "local_engine/token.h"
 
@@ -54,18 +55,6 @@ struct ModelInfo {
   int vocabulary = 0;
   int layers = 0;
   int threads = 0;
-};
-
-// Counters since Open. Monotonic except the live_* ones.
-struct EngineStats {
-  int live_sessions = 0;
-  int live_generations = 0;
-  int64_t live_kv_bytes = 0;
-  int64_t prefill_tokens = 0;
-  int64_t decode_tokens = 0;
-  int64_t layers_computed = 0;
-  int64_t generations_finished = 0;
-  int64_t generations_cancelled = 0;
 };
 
 // One turn of a conversation. role: "system", "user", "assistant", "tool".

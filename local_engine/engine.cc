@@ -1,0 +1,152 @@
+#include "local_engine/engine.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "local_engine/base/sha256.h"
+#include "local_engine/kernels/dispatch.h"
+#include "local_engine/model/model.h"
+#include "local_engine/quant/formats.h"
+#include "local_engine/scheduler.h"
+
+namespace nearfar {
+namespace {
+
+constexpr int kMaxThreads = 512;
+constexpr int kMaxSessions = 4096;
+constexpr int kMaxPrefillChunk = 8192;
+constexpr int kDefaultContext = 4096;
+
+// CPUs that this process may run on, which in a container or under taskset is not all there are.
+int UsableCpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
+  return std::clamp(CPU_COUNT(&cpus), 1, kMaxThreads);
+}
+
+absl::Status CheckRange(const char* option, int value, int low, int high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("EngineOptions::", option, ": ", value, " is outside [", low, ", ", high, "]"));
+}
+
+absl::Status CheckOptions(const EngineOptions& options) {
+  absl::Status status = CheckRange("threads", options.threads, 0, kMaxThreads);
+  status.Update(CheckRange("max_sessions", options.max_sessions, 1, kMaxSessions));
+  status.Update(CheckRange("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
+  return status;
+}
+
+std::string BaseName(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+ModelInfo Describe(const std::string& path, const Model& model, const SchedulerOptions& options) {
+  const GgufFile& file = *model.file;
+  ModelInfo info;
+  info.path = path;
+  const absl::StatusOr<std::string_view> name = file.GetString("general.name");
+  info.name = name.ok() && !name->empty() ? std::string(*name) : BaseName(path);
+  info.architecture = model.config.architecture->name;
+  info.quantization = FindFormat(MainDType(file))->name;
+  info.fingerprint = file.Fingerprint();
+  if (model.chat_template.ok()) info.template_name = (*model.chat_template)->name();
+  const absl::StatusOr<std::string_view> text = file.GetString("tokenizer.chat_template");
+  if (text.ok()) info.template_hash = Sha256Hex(*text);
+  info.kernels = options.kernels->name;
+  info.parameters = CountParameters(file);
+  info.file_bytes = file.file_bytes();
+  info.context_tokens = options.context;
+  info.trained_context_tokens = model.config.trained_context;
+  info.vocabulary = model.weights.vocabulary();
+  info.layers = model.config.layers;
+  info.threads = options.threads;
+  return info;
+}
+
+class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngine> {
+ public:
+  LocalEngine(ModelInfo info, std::shared_ptr<const Model> model,
+              std::shared_ptr<Scheduler> scheduler)
+      : info_(std::move(info)), model_(std::move(model)), scheduler_(std::move(scheduler)) {}
+  ~LocalEngine() override { scheduler_->Stop(); }
+
+  const ModelInfo& info() const override { return info_; }
+  EngineStats stats() const override { return scheduler_->stats(); }
+
+  std::vector<int32_t> Tokenize(std::string_view text, bool parse_special) const override {
+    std::vector<int32_t> ids;
+    model_->tokenizer->Encode(text, parse_special, &ids);
+    return ids;
+  }
+
+  std::string Detokenize(absl::Span<const int32_t> ids) const override {
+    std::string text;
+    for (const int32_t id : ids) {
+      if (id >= 0 && id < info_.vocabulary) text.append(model_->tokenizer->Bytes(id));
+    }
+    return text;
+  }
+
+  absl::StatusOr<std::vector<int32_t>> TokenizeChat(
+      absl::Span<const ChatTurn> turns, std::string_view assistant_prefix) const override {
+    if (!model_->chat_template.ok()) return model_->chat_template.status();
+    std::vector<TemplateTurn> borrowed;
+    borrowed.reserve(turns.size());
+    for (const ChatTurn& turn : turns) borrowed.push_back({turn.role, turn.content});
+    return (*model_->chat_template)->Encode(borrowed, assistant_prefix);
+  }
+
+  absl::StatusOr<std::unique_ptr<Session>> NewSession() override {
+    return scheduler_->NewSession(shared_from_this());
+  }
+
+  absl::StatusOr<std::vector<float>> Logits(absl::Span<const int32_t> ids) override {
+    return scheduler_->Logits(ids);
+  }
+
+ private:
+  const ModelInfo info_;
+  const std::shared_ptr<const Model> model_;
+  const std::shared_ptr<Scheduler> scheduler_;
+};
+
+// Positions of a session's KV cache.
+absl::StatusOr<int> ChooseContext(const EngineOptions& options, const ModelConfig& config) {
+  if (options.context_tokens == 0) return std::min(config.trained_context, kDefaultContext);
+  absl::Status status =
+      CheckRange("context_tokens", options.context_tokens, 0, config.trained_context);
+  if (status.ok()) return options.context_tokens;
+  return absl::InvalidArgumentError(
+      absl::StrCat(status.message(), " (the model was trained for ", config.trained_context, ")"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
+                                                     const EngineOptions& options) {
+  absl::Status status = CheckOptions(options);
+  if (!status.ok()) return status;
+  absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.kernels);
+  if (!kernels.ok()) return kernels.status();
+  absl::StatusOr<std::shared_ptr<const Model>> model = LoadModel(path);
+  if (!model.ok()) return model.status();
+  absl::StatusOr<int> context = ChooseContext(options, (*model)->config);
+  if (!context.ok()) return context.status();
+
+  SchedulerOptions scheduling;
+  scheduling.kernels = *kernels;
+  scheduling.threads = options.threads > 0 ? options.threads : UsableCpus();
+  scheduling.context = *context;
+  scheduling.max_sessions = options.max_sessions;
+  scheduling.prefill_chunk = options.prefill_chunk;
+  scheduling.layer_observer = options.layer_observer;
+  absl::StatusOr<std::shared_ptr<Scheduler>> scheduler = Scheduler::Start(*model, scheduling);
+  if (!scheduler.ok()) return scheduler.status();
+  ModelInfo info = Describe(path, **model, scheduling);
+  return std::make_shared<LocalEngine>(std::move(info), *std::move(model), *std::move(scheduler));
+}
+
+}  // namespace nearfar

@@ -1,0 +1,25 @@
+// What an engine has done and holds; part of its public face.
+
+#ifndef NEARFAR_LOCAL_ENGINE_ENGINE_STATS_H_
+#define NEARFAR_LOCAL_ENGINE_ENGINE_STATS_H_
+
+#include <cstdint>
+
+namespace nearfar {
+
+// Counters since Open. Monotonic except the live_* ones. They are up to date when OnDone of a
+// generation is called: what that generation held is no longer counted then.
+struct EngineStats {
+  int live_sessions = 0;
+  int live_generations = 0;          // asked for and not yet ended
+  int64_t live_kv_bytes = 0;         // memory of the KV caches of all sessions
+  int64_t prefill_tokens = 0;        // prompt tokens computed, those taken from a cache not counted
+  int64_t decode_tokens = 0;         // generated tokens computed
+  int64_t layers_computed = 0;       // a layer counts once a pass, whatever the number of rows
+  int64_t generations_finished = 0;  // ended for any reason but cancellation
+  int64_t generations_cancelled = 0;
+};
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_LOCAL_ENGINE_ENGINE_STATS_H_

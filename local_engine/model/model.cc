@@ -1,0 +1,46 @@
+#include "local_engine/model/model.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace nearfar {
+namespace {
+
+absl::Status CheckVocabulary(const Model& model) {
+  const int tokens = model.tokenizer->vocabulary();
+  if (tokens == model.weights.vocabulary()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "tensor ", model.config.architecture->tensors.embedding, ": ", model.weights.vocabulary(),
+      " rows, but tokenizer.ggml.tokens has ", tokens, " entries; they must agree"));
+}
+
+absl::Status LoadParts(const std::string& path, Model* model) {
+  absl::StatusOr<std::unique_ptr<GgufFile>> file = GgufFile::Open(path);
+  if (!file.ok()) return file.status();
+  model->file = *std::move(file);
+  absl::StatusOr<ModelConfig> config = ReadModelConfig(*model->file);
+  if (!config.ok()) return config.status();
+  model->config = *config;
+  absl::StatusOr<ModelWeights> weights = FindWeights(*model->file, model->config);
+  if (!weights.ok()) return weights.status();
+  model->weights = *std::move(weights);
+  absl::StatusOr<std::unique_ptr<const Tokenizer>> tokenizer = MakeTokenizer(*model->file);
+  if (!tokenizer.ok()) return tokenizer.status();
+  model->tokenizer = *std::move(tokenizer);
+  model->chat_template = MakeChatTemplate(*model->file, *model->tokenizer);
+  return CheckVocabulary(*model);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path) {
+  auto model = std::make_shared<Model>();
+  absl::Status status = LoadParts(path, model.get());
+  if (status.ok()) return model;
+  if (absl::StrContains(status.message(), path)) return status;
+  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+}
+
+}  // namespace nearfar

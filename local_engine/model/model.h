@@ -1,0 +1,35 @@
+// A model file, opened and checked whole: what every session of an engine shares.
+// Held by tests/local_engine/model/model_test.cc.
+
+#ifndef NEARFAR_LOCAL_ENGINE_MODEL_MODEL_H_
+#define NEARFAR_LOCAL_ENGINE_MODEL_MODEL_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "local_engine/gguf/gguf_file.h"
+#include "local_engine/model/config.h"
+#include "local_engine/model/weights.h"
+#include "local_engine/tokenizer/chat_template.h"
+#include "local_engine/tokenizer/tokenizer.h"
+
+namespace nearfar {
+
+// Immutable once loaded.
+struct Model {
+  std::unique_ptr<GgufFile> file;
+  ModelConfig config;
+  ModelWeights weights;
+  std::unique_ptr<const Tokenizer> tokenizer;
+  // A base model has no chat template, or one that is not known: it still completes raw text.
+  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat_template;
+};
+
+// Errors: those of GgufFile::Open, ReadModelConfig, FindWeights and MakeTokenizer; InvalidArgument
+// (the tokenizer's vocabulary is not that of the embedding).
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path);
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_LOCAL_ENGINE_MODEL_MODEL_H_

@@ -1,0 +1,246 @@
+#include "local_engine/model/transformer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "local_engine/quant/formats.h"
+
+namespace nearfar {
+namespace {
+
+const float* BiasOrNull(const std::vector<float>& bias) {
+  return bias.empty() ? nullptr : bias.data();
+}
+
+absl::Status AllocateFloats(int64_t rows, int64_t width, AlignedBuffer* out) {
+  absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(sizeof(float) * rows * width);
+  if (!buffer.ok()) return buffer.status();
+  *out = *std::move(buffer);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConfig& config,
+                                                                 const ModelWeights& weights,
+                                                                 const OpContext& ops, int context,
+                                                                 int max_rows, int max_logits) {
+  std::unique_ptr<Transformer> transformer(new Transformer(config, weights, ops));
+  absl::Status status = transformer->ChooseForms();
+  if (status.ok()) status = transformer->Allocate(context, max_rows, max_logits);
+  if (!status.ok()) return status;
+  return transformer;
+}
+
+absl::Status Transformer::ChooseForms() {
+  std::vector<DType> dtypes = {weights_.output.dtype};
+  for (const LayerWeights& layer : weights_.layers) {
+    for (const Matrix* matrix : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
+                                 &layer.gate, &layer.up, &layer.down}) {
+      dtypes.push_back(matrix->dtype);
+    }
+  }
+  for (const DType dtype : dtypes) {
+    if (FindFormatKernel(*ops_.kernels, dtype) != nullptr) continue;
+    return absl::UnimplementedError(absl::StrCat("the \"", ops_.kernels->name,
+                                                 "\" kernels have no product for weights of type ",
+                                                 FindFormat(dtype)->name));
+  }
+  input_ = Activations(FormsFor(*ops_.kernels, dtypes));
+  return absl::OkStatus();
+}
+
+absl::Status Transformer::Allocate(int context, int max_rows, int max_logits) {
+  const float* factors = weights_.rope_factors.empty() ? nullptr : weights_.rope_factors.data();
+  rope_table_.resize(static_cast<size_t>(context) * config_.rope_width);
+  BuildRopeTable(config_.rope_base, factors, config_.rope_width, context, rope_table_.data());
+
+  absl::Status status = AllocateFloats(max_rows, config_.width, &residual_);
+  status.Update(AllocateFloats(max_rows, config_.query_width(), &query_));
+  status.Update(AllocateFloats(max_rows, config_.kv_width(), &key_));
+  status.Update(AllocateFloats(max_rows, config_.kv_width(), &value_));
+  status.Update(AllocateFloats(max_rows, config_.query_width(), &attended_));
+  status.Update(AllocateFloats(max_rows, config_.ffn_width, &gate_));
+  status.Update(AllocateFloats(max_rows, config_.ffn_width, &up_));
+  status.Update(AllocateFloats(max_rows, config_.width, &delta_));
+  status.Update(AllocateFloats(max_logits, weights_.vocabulary(), &logits_));
+  return status;
+}
+
+void Transformer::Forward(absl::Span<PassSlice> slices, PassObserver& observer) {
+  GatherRows(slices);
+  EmbedRows();
+  for (int layer = 0; layer < config_.layers; ++layer) {
+    observer.BeforeLayer(layer, slices);
+    DropRows(slices);
+    if (rows_.empty()) return;
+    ComputeLayer(layer, slices);
+    observer.AfterLayer(layer);
+  }
+  observer.BeforeLogits(slices);
+  DropRows(slices);
+  ComputeLogits(slices);
+  for (PassSlice& slice : slices) {
+    if (!slice.dropped) slice.cache->Advance(static_cast<int>(slice.tokens.size()));
+  }
+}
+
+void Transformer::GatherRows(absl::Span<const PassSlice> slices) {
+  rows_.clear();
+  positions_.clear();
+  for (int s = 0; s < static_cast<int>(slices.size()); ++s) {
+    const PassSlice& slice = slices[s];
+    if (slice.dropped) continue;
+    const int tokens = static_cast<int>(slice.tokens.size());
+    assert(slice.cache->length() + tokens <= slice.cache->capacity());
+    for (int i = 0; i < tokens; ++i) {
+      rows_.push_back({s, slice.tokens[i], i >= tokens - slice.wanted_logits});
+      positions_.push_back(slice.cache->length() + i);
+    }
+  }
+  assert(rows_.size() * config_.width * sizeof(float) <= residual_.size());
+}
+
+void Transformer::DropRows(absl::Span<const PassSlice> slices) {
+  KeepRows([&](const Row& row) { return !slices[row.slice].dropped; });
+}
+
+void Transformer::EmbedRows() {
+  ids_.clear();
+  for (const Row& row : rows_) ids_.push_back(row.token);
+  Embed(ops_, weights_.embedding, ids_, residual_.as<float>());
+}
+
+void Transformer::ComputeLayer(int layer, absl::Span<PassSlice> slices) {
+  const LayerWeights& weights = weights_.layers[layer];
+  ProjectQueryKeyValue(weights);
+  StoreKeysAndValues(layer, slices);
+  if (layer + 1 == config_.layers) {
+    // From here on a row serves its own logits only.
+    KeepRows([](const Row& row) { return row.wants_logits; });
+    if (rows_.empty()) return;
+  }
+  Attend(layer, slices);
+  FeedForward(weights);
+}
+
+// q, k, v = rope(norm(x) * Wq), rope(norm(x) * Wk), norm(x) * Wv.
+void Transformer::ProjectQueryKeyValue(const LayerWeights& layer) {
+  const int64_t rows = static_cast<int64_t>(rows_.size());
+  RmsNormQuantize(ops_, residual_.as<float>(), layer.attention_norm.data(), config_.norm_epsilon,
+                  rows, config_.width, &input_);
+  const Product products[] = {
+      {&layer.query, BiasOrNull(layer.query_bias), query_.as<float>(), config_.query_width()},
+      {&layer.key, BiasOrNull(layer.key_bias), key_.as<float>(), config_.kv_width()},
+      {&layer.value, BiasOrNull(layer.value_bias), value_.as<float>(), config_.kv_width()},
+  };
+  MatMul(ops_, input_, products);
+
+  const bool interleaved = config_.architecture->rope_pairing == RopePairing::kInterleaved;
+  RopeShape shape = {config_.heads, config_.head_width, config_.rope_width, interleaved};
+  Rope(ops_, shape, rope_table_.data(), positions_, query_.as<float>(), config_.query_width());
+  shape.heads = config_.kv_heads;
+  Rope(ops_, shape, rope_table_.data(), positions_, key_.as<float>(), config_.kv_width());
+}
+
+void Transformer::StoreKeysAndValues(int layer, absl::Span<PassSlice> slices) {
+  const int64_t kv_width = config_.kv_width();
+  for (size_t first = 0; first < rows_.size();) {
+    const PassSlice& slice = slices[rows_[first].slice];
+    const int64_t count = static_cast<int64_t>(slice.tokens.size()) * kv_width;
+    const int64_t from = static_cast<int64_t>(first) * kv_width;
+    StoreHalf(ops_, key_.as<float>() + from, slice.cache->keys(layer, positions_[first]), count);
+    StoreHalf(ops_, value_.as<float>() + from, slice.cache->values(layer, positions_[first]),
+              count);
+    first += slice.tokens.size();
+  }
+}
+
+// x += attention(q, keys, values) * Wo: each row sees its own sequence up to itself.
+void Transformer::Attend(int layer, absl::Span<PassSlice> slices) {
+  const int64_t rows = static_cast<int64_t>(rows_.size());
+  items_.clear();
+  for (int64_t row = 0; row < rows; ++row) {
+    KvCache& cache = *slices[rows_[row].slice].cache;
+    items_.push_back({.query = query_.as<float>() + row * config_.query_width(),
+                      .keys = cache.keys(layer, 0),
+                      .values = cache.values(layer, 0),
+                      .length = positions_[row] + 1,
+                      .out = attended_.as<float>() + row * config_.query_width()});
+  }
+  const AttentionShape shape = {
+      .heads = config_.heads,
+      .kv_heads = config_.kv_heads,
+      .head_width = config_.head_width,
+      .stride = config_.kv_width(),
+      .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_width)),
+  };
+  Attention(ops_, shape, items_);
+  Quantize(ops_, attended_.as<float>(), rows, config_.query_width(), &input_);
+  const Product product = {&weights_.layers[layer].attention_output, nullptr, delta_.as<float>(),
+                           config_.width};
+  MatMul(ops_, input_, {&product, 1});
+  AddInPlace(ops_, residual_.as<float>(), delta_.as<float>(), rows * config_.width);
+}
+
+// x += (silu(norm(x) * Wgate) * (norm(x) * Wup)) * Wdown.
+void Transformer::FeedForward(const LayerWeights& layer) {
+  const int64_t rows = static_cast<int64_t>(rows_.size());
+  RmsNormQuantize(ops_, residual_.as<float>(), layer.ffn_norm.data(), config_.norm_epsilon, rows,
+                  config_.width, &input_);
+  const Product products[] = {
+      {&layer.gate, nullptr, gate_.as<float>(), config_.ffn_width},
+      {&layer.up, nullptr, up_.as<float>(), config_.ffn_width},
+  };
+  MatMul(ops_, input_, products);
+  SiluMulQuantize(ops_, gate_.as<float>(), up_.as<float>(), rows, config_.ffn_width, &input_);
+  const Product product = {&layer.down, nullptr, delta_.as<float>(), config_.width};
+  MatMul(ops_, input_, {&product, 1});
+  AddInPlace(ops_, residual_.as<float>(), delta_.as<float>(), rows * config_.width);
+}
+
+// logits = norm(x) * Woutput, of the rows that are left: those that want them.
+void Transformer::ComputeLogits(absl::Span<PassSlice> slices) {
+  const int64_t rows = static_cast<int64_t>(rows_.size());
+  if (rows == 0) return;
+  const int64_t vocabulary = weights_.vocabulary();
+  assert(rows * vocabulary * sizeof(float) <= logits_.size());
+  RmsNormQuantize(ops_, residual_.as<float>(), weights_.output_norm.data(), config_.norm_epsilon,
+                  rows, config_.width, &input_);
+  const Product product = {&weights_.output, nullptr, logits_.as<float>(), vocabulary};
+  MatMul(ops_, input_, {&product, 1});
+  const float* next = logits_.as<float>();
+  for (PassSlice& slice : slices) {
+    if (slice.dropped) continue;
+    slice.logits = {next, static_cast<size_t>(slice.wanted_logits * vocabulary)};
+    next += slice.logits.size();
+  }
+}
+
+// Takes rows out of the pass: between layers x alone carries state, within the last layer q too.
+template <typename Keep>
+void Transformer::KeepRows(Keep keep) {
+  const size_t width = config_.width;
+  const size_t query_width = config_.query_width();
+  float* x = residual_.as<float>();
+  float* q = query_.as<float>();
+  size_t kept = 0;
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    if (!keep(rows_[row])) continue;
+    if (kept != row) {
+      rows_[kept] = rows_[row];
+      positions_[kept] = positions_[row];
+      std::memcpy(x + kept * width, x + row * width, width * sizeof(float));
+      std::memcpy(q + kept * query_width, q + row * query_width, query_width * sizeof(float));
+    }
+    ++kept;
+  }
+  rows_.resize(kept);
+  positions_.resize(kept);
+}
+
+}  // namespace nearfar

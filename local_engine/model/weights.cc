@@ -1,0 +1,194 @@
+#include "local_engine/model/weights.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "local_engine/quant/formats.h"
+
+namespace nearfar {
+namespace {
+
+constexpr int64_t kMaxVocabulary = 1 << 24;
+
+std::string ShapeText(absl::Span<const int64_t> shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
+
+// Finds tensors and checks them. The first error sticks, so that a layer can be written as a list.
+class TensorFinder {
+ public:
+  explicit TensorFinder(const GgufFile& file) : file_(file) {}
+
+  const absl::Status& status() const { return status_; }
+
+  bool Has(const std::string& name) const { return file_.FindTensor(name) != nullptr; }
+
+  // Shapes are given as the file writes them: columns first.
+  Matrix FindMatrix(const std::string& name, int64_t columns, int64_t rows) {
+    const GgufTensor* tensor = Find(name, {columns, rows});
+    if (tensor == nullptr) return {};
+    return AsMatrix(*tensor);
+  }
+
+  // A matrix whose number of rows the file decides.
+  Matrix FindTable(const std::string& name, int64_t columns) {
+    const GgufTensor* tensor = file_.FindTensor(name);
+    if (tensor == nullptr || tensor->shape.size() != 2) return FindMatrix(name, columns, -1);
+    if (tensor->shape[1] < 1 || tensor->shape[1] > kMaxVocabulary) {
+      Fail(absl::InvalidArgumentError(absl::StrCat("tensor ", name, ": ", tensor->shape[1],
+                                                   " rows are outside [1, ", kMaxVocabulary, "]")));
+      return {};
+    }
+    return FindMatrix(name, columns, tensor->shape[1]);
+  }
+
+  std::vector<float> FindVector(const std::string& name, int64_t length) {
+    const GgufTensor* tensor = Find(name, {length});
+    if (tensor == nullptr) return {};
+    std::vector<float> values(length);
+    FindFormat(tensor->dtype)->decode(tensor->data, values.data(), length);
+    return values;
+  }
+
+  std::vector<float> FindVector(const std::string& name, int64_t length, Presence presence) {
+    if (presence == Presence::kAbsent) return {};
+    if (presence == Presence::kOptional && !Has(name)) return {};
+    return FindVector(name, length);
+  }
+
+  void Fail(absl::Status status) {
+    if (status_.ok()) status_ = std::move(status);
+  }
+
+ private:
+  static Matrix AsMatrix(const GgufTensor& tensor) {
+    return {.dtype = tensor.dtype,
+            .rows = tensor.shape[1],
+            .cols = tensor.shape[0],
+            .data = tensor.data,
+            .row_bytes = FindFormat(tensor.dtype)->RowBytes(tensor.shape[0])};
+  }
+
+  const GgufTensor* Find(const std::string& name, absl::Span<const int64_t> shape) {
+    const GgufTensor* tensor = file_.FindTensor(name);
+    if (tensor == nullptr) {
+      Fail(absl::InvalidArgumentError(
+          absl::StrCat("tensor ", name,
+                       ": the file lacks it; it is not a whole model of its "
+                       "family (general.architecture)")));
+      return nullptr;
+    }
+    if (absl::MakeConstSpan(tensor->shape) != shape) {
+      Fail(absl::InvalidArgumentError(
+          absl::StrCat("tensor ", name, ": its shape is ", ShapeText(tensor->shape),
+                       ", but the metadata asks for ", ShapeText(shape))));
+      return nullptr;
+    }
+    return CheckBlocks(name, *tensor) ? tensor : nullptr;
+  }
+
+  bool CheckBlocks(const std::string& name, const GgufTensor& tensor) {
+    const QuantFormat* format = FindFormat(tensor.dtype);
+    if (format == nullptr) {
+      Fail(absl::UnimplementedError(absl::StrCat(
+          "tensor ", name, ": type ", static_cast<uint32_t>(tensor.dtype), " is not read here")));
+      return false;
+    }
+    const int64_t columns = tensor.columns();
+    if (columns % format->block_elements != 0 ||
+        tensor.bytes < format->RowBytes(columns) * tensor.rows()) {
+      Fail(absl::InvalidArgumentError(absl::StrCat("tensor ", name, ": rows of ", columns,
+                                                   " are not whole blocks of ", format->name, " (",
+                                                   format->block_elements, " elements each)")));
+      return false;
+    }
+    return true;
+  }
+
+  const GgufFile& file_;
+  absl::Status status_;
+};
+
+LayerWeights FindLayer(TensorFinder& finder, const ModelConfig& config, int layer) {
+  const LayerTensorNames& names = config.architecture->layer_tensors;
+  const Presence bias = config.architecture->qkv_bias;
+  const int64_t width = config.width;
+  const int64_t ffn = config.ffn_width;
+  const int64_t query = config.query_width();
+  const int64_t kv = config.kv_width();
+  const auto name = [layer](const char* part) { return absl::StrCat("blk.", layer, ".", part); };
+
+  LayerWeights weights;
+  weights.attention_norm = finder.FindVector(name(names.attention_norm), width);
+  weights.query = finder.FindMatrix(name(names.query), width, query);
+  weights.key = finder.FindMatrix(name(names.key), width, kv);
+  weights.value = finder.FindMatrix(name(names.value), width, kv);
+  weights.query_bias = finder.FindVector(name(names.query_bias), query, bias);
+  weights.key_bias = finder.FindVector(name(names.key_bias), kv, bias);
+  weights.value_bias = finder.FindVector(name(names.value_bias), kv, bias);
+  weights.attention_output = finder.FindMatrix(name(names.attention_output), query, width);
+  weights.ffn_norm = finder.FindVector(name(names.ffn_norm), width);
+  weights.gate = finder.FindMatrix(name(names.gate), width, ffn);
+  weights.up = finder.FindMatrix(name(names.up), width, ffn);
+  weights.down = finder.FindMatrix(name(names.down), ffn, width);
+  return weights;
+}
+
+// Divisors of the frequencies: the file's factors times linear scaling. Empty where all are one.
+std::vector<float> FindRopeFactors(TensorFinder& finder, const ModelConfig& config) {
+  const std::string name = config.architecture->tensors.rope_factors;
+  std::vector<float> factors =
+      finder.FindVector(name, config.rope_width / 2, config.architecture->rope_factors);
+  const auto usable = [](float factor) { return std::isfinite(factor) && factor > 0; };
+  if (!std::all_of(factors.begin(), factors.end(), usable)) {
+    finder.Fail(absl::InvalidArgumentError(
+        absl::StrCat("tensor ", name, ": holds a factor that is not a positive number")));
+  }
+  if (config.rope_scale == 1) return factors;
+  if (factors.empty()) factors.assign(config.rope_width / 2, 1.0f);
+  for (float& factor : factors) factor *= config.rope_scale;
+  return factors;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig& config) {
+  const ModelTensorNames& names = config.architecture->tensors;
+  TensorFinder finder(file);
+  ModelWeights weights;
+  weights.embedding = finder.FindTable(names.embedding, config.width);
+  weights.output_norm = finder.FindVector(names.output_norm, config.width);
+  weights.output = finder.Has(names.output)
+                       ? finder.FindMatrix(names.output, config.width, weights.embedding.rows)
+                       : weights.embedding;
+  weights.rope_factors = FindRopeFactors(finder, config);
+  for (int layer = 0; layer < config.layers && finder.status().ok(); ++layer) {
+    weights.layers.push_back(FindLayer(finder, config, layer));
+  }
+  if (!finder.status().ok()) return finder.status();
+  return weights;
+}
+
+DType MainDType(const GgufFile& file) {
+  absl::flat_hash_map<DType, int64_t> elements;
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.shape.size() >= 2) elements[tensor.dtype] += tensor.columns() * tensor.rows();
+  }
+  std::pair<int64_t, DType> most = {0, DType::kF32};
+  for (const auto& [dtype, count] : elements) most = std::max(most, {count, dtype});
+  return most.second;
+}
+
+int64_t CountParameters(const GgufFile& file) {
+  int64_t parameters = 0;
+  for (const GgufTensor& tensor : file.tensors()) parameters += tensor.columns() * tensor.rows();
+  return parameters;
+}
+
+}  // namespace nearfar
