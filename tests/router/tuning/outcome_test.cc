@@ -1,0 +1,64 @@
+#include "router/tuning/outcome.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+namespace nearfar {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string Write(const std::string& text) {
+  const std::string path = testing::TempDir() + "/outcomes.jsonl";
+  std::ofstream(path) << text << "\n";
+  return path;
+}
+
+Outcome Example() {
+  Outcome outcome;
+  outcome.id = "addition-1-01";
+  outcome.kind = "addition";
+  outcome.template_name = "addition/0";
+  outcome.level = 1;
+  outcome.feature_version = 1;
+  outcome.near = SideOutcome{"small", 1, 0, 0.25, 7, {-0.123456, 0, 42}, {{1, 2}, {3, 4}}, "12"};
+  outcome.far = SideOutcome{"large", 0, 0.00002, 1.5, 9, {}, {}, "\xff"};
+  return outcome;
+}
+
+TEST(Outcome, RoundTrips) {
+  const auto outcomes = LoadOutcomes(Write(FormatOutcome(Example(), /*with_text=*/true)));
+  ASSERT_TRUE(outcomes.ok()) << outcomes.status();
+  ASSERT_EQ(outcomes->size(), 1u);
+  const Outcome& read = outcomes->front();
+  EXPECT_EQ(read.id, "addition-1-01");
+  EXPECT_EQ(read.template_name, "addition/0");
+  ASSERT_TRUE(read.near && read.far);
+  EXPECT_EQ(read.near->tokens, 7);
+  EXPECT_EQ(read.near->text, "12");
+  ASSERT_EQ(read.near->features.size(), 3u);
+  EXPECT_NEAR(read.near->features[0], -0.123456, 1e-5);
+  EXPECT_EQ(read.near->features[2], 42);
+  EXPECT_EQ(read.near->prefixes.size(), 2u);
+  EXPECT_EQ(read.far->name, "large");
+  EXPECT_DOUBLE_EQ(read.far->usd, 0.00002);
+}
+
+TEST(Outcome, KeepsNoTextUnlessAsked) {
+  EXPECT_THAT(FormatOutcome(Example(), /*with_text=*/false), Not(HasSubstr("\"text\"")));
+}
+
+TEST(Outcome, RefusesBadLines) {
+  for (const char* line : {"[]", "{}", R"({"id":"a","near":3})", R"({"id":"a","near":{}})",
+                           R"({"id":"a","near":{"score":2}})"}) {
+    const auto outcomes = LoadOutcomes(Write(line));
+    ASSERT_FALSE(outcomes.ok()) << line;
+    EXPECT_THAT(std::string(outcomes.status().message()), HasSubstr(":1: "));
+  }
+}
+
+}  // namespace
+}  // namespace nearfar
