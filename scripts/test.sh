@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Sets up, builds and tests nearfar: x86 natively, and the engine's tests for 64-bit Arm under qemu.
+#
+#   scripts/test.sh                  everything that a commit owes; <= 25 minutes on 2 cores
+#   scripts/test.sh --filter REGEX   only the ctest entries that match
+#   scripts/test.sh --long           also tests labelled long, AddressSanitizer, ThreadSanitizer and
+#                                    every CPU model under qemu; run before a piece is called done
+#   scripts/test.sh --native         leave the Arm part out
+#
+# The last line is 'N passed, N failed, N skipped'; the exit code is 1 if anything failed.
+set -uo pipefail
+cd "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 70
+
+long=false arm=true filter=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --long) long=true ;;
+    --native) arm=false ;;
+    --filter) [ $# -gt 1 ] || { echo "test.sh: --filter needs a pattern" >&2; exit 64; }
+              filter=$2; shift ;;
+    --help|-h) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown option '$1' (try --help)" >&2; exit 64 ;;
+  esac
+  shift
+done
+
+jobs=$(nproc)
+results=build/test-results
+rm -rf "$results"
+mkdir -p "$results"
+export CTEST_OUTPUT_ON_FAILURE=1
+started=$SECONDS
+
+heading() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
+# What could not run is one line for people and one count in the total.
+skip() { echo "SKIPPED: $1: $2"; echo "skip	$1	$2" >>"$results/extra.tsv"; }
+fail() { echo "FAILED: $1: $2"; echo "fail	$1	$2" >>"$results/extra.tsv"; }
+
+# build NAME: configures and builds the preset; the log is shown where it failed.
+build() {
+  local preset=$1 log="$results/build-$1.log"
+  shift
+  if { cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$jobs"; } >"$log" 2>&1; then
+    return 0
+  fi
+  grep -nE 'error|FAILED|CMake Error' "$log" | head -n 30
+  tail -n 15 "$log"
+  return 1
+}
+
+# run_tests LABEL BUILD_FOLDER [ctest arguments]: one ctest run whose results are kept under LABEL.
+run_tests() {
+  local label=$1 folder=$2
+  shift 2
+  local arguments=(--test-dir "$folder" -j "$jobs" --no-tests=ignore
+                   --output-junit "$PWD/$results/$label.junit.xml")
+  [ -z "$filter" ] || arguments+=(-R "$filter")
+  $long || arguments+=(-LE long)
+  mkdir -p "$results/$label"
+  GTEST_OUTPUT="xml:$PWD/$results/$label/" ctest "${arguments[@]}" "$@" >"$results/$label.log" 2>&1
+  local code=$?
+  if [ $code -ne 0 ]; then
+    grep -E '\*\*\*(Failed|Timeout|Exception|Not Run)|^\[  FAILED  \]|error:|Failure$' "$results/$label.log" |
+      head -n 60
+    echo "the whole log: $results/$label.log"
+  fi
+  python3 scripts/count_tests.py "$results" --only "$label"
+  return $code
+}
+
+heading "setup"
+scripts/setup.sh || exit $?
+
+heading "models"
+if ! scripts/models.sh; then
+  echo "going on without the missing models: the tests that need them will be skipped"
+fi
+
+heading "build, native (preset dev)"
+if build dev; then
+  heading "tests, native"
+  run_tests native build/dev
+else
+  fail "native build" "see $results/build-dev.log"
+fi
+
+# under_qemu CPU...: the engine's arm64 tests, once for each CPU model.
+under_qemu() {
+  local cpu
+  for cpu in "$@"; do
+    heading "tests, arm64 under qemu-aarch64 -cpu $cpu"
+    QEMU_CPU=$cpu run_tests "arm64-${cpu//[,=]/-}" build/arm64
+  done
+}
+
+arm64_tests() {
+  if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-g++ >/dev/null; then
+    skip "arm64" "qemu-aarch64 or aarch64-linux-gnu-g++ is not installed"
+    return
+  fi
+  if [ ! -x scripts/arm64_root.sh ] || ! scripts/arm64_root.sh >"$results/arm64_root.log" 2>&1; then
+    tail -n 3 "$results/arm64_root.log" 2>/dev/null
+    skip "arm64" "the Debian arm64 libraries could not be fetched (see $results/arm64_root.log)"
+    return
+  fi
+  local root=${NEARFAR_ARM64_ROOT:-$HOME/.cache/nearfar/arm64-root}
+  heading "build, arm64"
+  # libc and libstdc++ come from the cross-compiler; the other libraries come from the root.
+  if ! build arm64 "-DCMAKE_CROSSCOMPILING_EMULATOR=$(command -v qemu-aarch64)"; then
+    fail "arm64 build" "see $results/build-arm64.log"
+    return
+  fi
+  export QEMU_LD_PREFIX=$root
+  under_qemu cortex-a53 max
+  if $long; then
+    under_qemu cortex-a72 neoverse-n1 max,sve=off max,sve128=on max,sve256=on
+  fi
+  unset QEMU_LD_PREFIX
+}
+if $arm; then arm64_tests; fi
+
+if $long; then
+  for sanitizer in asan tsan; do
+    heading "build, $sanitizer"
+    if build "$sanitizer"; then
+      heading "tests, $sanitizer"
+      run_tests "$sanitizer" "build/$sanitizer"
+    else
+      fail "$sanitizer build" "see $results/build-$sanitizer.log"
+    fi
+  done
+fi
+
+heading "all"
+python3 scripts/count_tests.py "$results"
