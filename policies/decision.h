@@ -57,19 +57,21 @@ enum class Taint { kNone, kTurn, kSession };
 
 struct Decision {
   Route route = Route::kNear;
-  std::string target;             // of kFar, and where a rejected draft goes
+  std::string target;  // of kFar, and where a rejected draft goes
   Reason reason = Reason::kFixed;
-  std::string detail;             // for people
+  std::string detail;  // for people
   std::optional<double> score;
   std::optional<double> threshold;
   std::vector<Term> terms;
-  std::vector<Flip> flips;        // filled by Explain only
-  double propensity = 1;          // probability with which this route is taken
+  std::vector<Flip> flips;           // filled by Explain only
+  double propensity = 1;             // probability with which this route is taken
   std::optional<double> confidence;  // calibrated P(near right); empty = unknown
-  double max_cost_usd = 0;        // of a far call: what may be reserved for it
-  int max_tokens = 0;             // clipped to what budget and contexts hold; 0 = as asked
-  Taint taint = Taint::kNone;     // what this turn's rules ask for
-  bool flagged = false;           // the policy wanted another route but could not take it
+  double max_cost_usd = 0;           // of a far call: what may be reserved for it
+  int max_tokens = 0;                // clipped to what budget and contexts hold; 0 = as asked
+  Taint taint = Taint::kNone;        // what this turn's rules ask for
+  bool flagged = false;              // the policy wanted another route but could not take it
+  int doubtful_windows = 0;  // checks in a row that spoke against the draft; goes back in as
+                             // DraftSignals::doubtful_windows at the next check
 };
 
 }  // namespace nearfar

@@ -23,10 +23,10 @@ struct RuleCondition {
   std::vector<RuleCondition> children;  // of any, all, not
   std::vector<std::string> words;       // keywords, or language tags
   PiiSet pii = 0;
-  std::string signal;                   // a name of SignalNames() (policies/rules.h)
+  std::string signal;  // a name of SignalNames() (policies/rules.h)
   std::optional<double> above;
   std::optional<double> below;
-  bool wanted = true;                   // of needs_json, offline
+  bool wanted = true;  // of needs_json, offline
 };
 
 struct RuleConfig {
@@ -74,6 +74,8 @@ struct PolicyConfig {
     double right_answer_usd = 0.004;
     double second_usd = 0.0005;
     double joule_usd = 0;
+    double device_watts = 4;  // drawn by local inference beyond idle
+    double radio_watts = 1;   // drawn while a far answer streams in
   } value;
 
   struct {

@@ -1,8 +1,8 @@
 // Reads policy and calibration files: YAML (JSON is a subset of it) to the schema of
 // proto/nearfar/v1/policy.proto by reflection, strictly, then to plain values.
-// Unknown and duplicate keys, anchors, aliases, a second document, NaN, wrong types and values out of
-// range are errors, all reported at once as `file:line:col: field.path: what is wrong (what to do)`.
-// Held by tests/policies/policy_file_test.cc.
+// Unknown and duplicate keys, anchors, aliases, a second document, NaN, wrong types and values out
+// of range are errors, all reported at once as `file:line:col: field.path: what is wrong (what to
+// do)`. Held by tests/policies/policy_file_test.cc.
 
 #ifndef NEARFAR_POLICIES_POLICY_FILE_H_
 #define NEARFAR_POLICIES_POLICY_FILE_H_
@@ -18,8 +18,8 @@
 namespace nearfar {
 
 struct PolicyFileOptions {
-  // Where a relative calibration path and a preset's name are looked for, after the policy file's own
-  // folder.
+  // Where a relative calibration path and a preset's name are looked for, after the policy file's
+  // own folder.
   std::vector<std::string> search_paths;
 };
 

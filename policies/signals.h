@@ -34,19 +34,21 @@ using PiiSet = uint32_t;  // bitwise or of Pii
 // What the text detectors found, so that rules can be evaluated again without the text.
 struct TextFindings {
   PiiSet pii = 0;
-  std::vector<std::string> keywords;  // of the policy's rules, those that occur, as the rules spell them
+  std::vector<std::string>
+      keywords;  // of the policy's rules, those that occur, as the rules spell them
 };
 
 // The prompt, as numbers. `dense` follows PromptFeatureNames() of estimators/prompt_features.h;
 // `hashed` are buckets of character and word n-grams. Hashes count as prompt text: they are never
 // logged unless the policy keeps prompt text.
 struct PromptSignals {
-  int64_t bytes = 0;
-  std::optional<int64_t> tokens;  // in the near model's template
+  int64_t bytes = 0;               // of the last user turn
+  int64_t conversation_bytes = 0;  // of all turns that would cross; bounds the bill. 0 = bytes
+  std::optional<int64_t> tokens;   // of the conversation, in the near model's template
   int turns = 1;
   bool needs_json = false;
   bool has_code = false;
-  std::string language;           // primary tag, "" = unknown
+  std::string language;  // primary tag, "" = unknown
   std::vector<double> dense;
   std::vector<std::pair<uint32_t, float>> hashed;  // bucket, value
   TextFindings findings;
@@ -57,20 +59,22 @@ struct DraftSignals {
   bool finished = false;
   int tokens = 0;
   int max_tokens = 0;
-  bool hit_limit = false;  // stopped by max_tokens or a full context
-  bool released = false;   // some of its text has reached the app
+  bool hit_limit = false;    // stopped by max_tokens or a full context
+  bool released = false;     // some of its text has reached the app
+  int64_t bytes = 0;         // of its text; crosses at a handover if it was released
+  int doubtful_windows = 0;  // Decision::doubtful_windows of the check before this one
   std::vector<double> dense;
 };
 
 enum class ThermalLevel { kCool, kWarm, kHot, kCritical };
 
 struct DeviceSignals {
-  std::optional<double> battery;           // [0, 1]
+  std::optional<double> battery;  // [0, 1]
   std::optional<bool> on_battery;
   std::optional<double> temperature_celsius;
   std::optional<ThermalLevel> thermal;
   std::optional<int64_t> free_memory_bytes;
-  std::optional<double> cpu_load;          // 1-minute load over cores
+  std::optional<double> cpu_load;  // 1-minute load over cores
 };
 
 // What a calibration is bound to (DESIGN: bound calibration).
@@ -92,6 +96,8 @@ struct NearSignals {
   std::optional<double> prefill_tokens_per_second;  // measured
   std::optional<double> decode_tokens_per_second;   // measured
   bool json = true;
+  // P(near right) by the application's own judge; stands in for the calibration's where set.
+  std::optional<double> p_right;
 };
 
 enum class Health { kUnknown, kHealthy, kBreakerOpen, kUnreachable };
@@ -115,7 +121,7 @@ struct FarSignals {
 struct BudgetSignals {
   std::optional<double> limit_usd;  // absent = no limit
   double spent_usd = 0;             // settled and reserved, in this window
-  double pacing_price = 1;          // multiplies prices; >= 1, rises as the budget is eaten too fast
+  double pacing_price = 1;  // multiplies prices; >= 1, rises as the budget is eaten too fast
 
   std::optional<double> remaining_usd() const {
     if (!limit_usd) return std::nullopt;

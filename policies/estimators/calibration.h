@@ -18,6 +18,9 @@
 namespace nearfar {
 
 // p = calibrate(sigmoid(bias + sum_i weight_i (x_i - mean_i) / scale_i + sum_j w_bucket(j) v_j)).
+// calibrate is at most one of: Platt, sigmoid(a * logit + b); isotonic, the line through
+// (isotonic_x, isotonic_y) where x is the uncalibrated probability, constant beyond both ends.
+// Held by tests/policies/estimators/calibration_test.cc.
 struct LogisticHead {
   std::vector<std::string> features;  // names, in the order of weights
   std::vector<double> weights, means, scales;
@@ -27,10 +30,14 @@ struct LogisticHead {
   std::optional<std::pair<double, double>> platt;  // a, b on the logit
   std::vector<double> isotonic_x, isotonic_y;      // empty = none
 
-  // dense: values of `features` in this order. Result in [0, 1].
+  // The uncalibrated score. dense: values of `features` in this order, one each.
+  double Logit(absl::Span<const double> dense,
+               absl::Span<const std::pair<uint32_t, float>> hashed) const;
+  // The same, calibrated; in [0, 1].
   double Probability(absl::Span<const double> dense,
                      absl::Span<const std::pair<uint32_t, float>> hashed) const;
-  // InvalidArgument: sizes differ, a scale is not positive, isotonic points do not rise.
+  // InvalidArgument: sizes differ, a scale is not positive, isotonic points do not rise,
+  // both Platt and isotonic, a bucket beyond 2^hash_bits, a number that is not finite.
   absl::Status Check() const;
 };
 
