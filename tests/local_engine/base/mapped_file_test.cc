@@ -1,0 +1,64 @@
+// local_engine/base/mapped_file.h: a file's bytes, or the reason why not.
+
+#include "local_engine/base/mapped_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+namespace nearfar {
+namespace {
+
+std::string TempPath(const std::string& name) {
+  return ::testing::TempDir() + "mapped_file_" + std::to_string(getpid()) + "_" + name;
+}
+
+std::string WriteFile(const std::string& name, const std::string& content) {
+  const std::string path = TempPath(name);
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
+
+TEST(MappedFileTest, GivesTheBytesAndKeepsThemAfterTheNameIsGone) {
+  const std::string content("a\0b\xff", 4);
+  const std::string path = WriteFile("content", content);
+  const auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  std::remove(path.c_str());
+  const absl::Span<const uint8_t> bytes = (*file)->bytes();
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()), content);
+  EXPECT_EQ((*file)->path(), path);
+}
+
+TEST(MappedFileTest, SaysThatAFileIsMissing) {
+  const auto file = MappedFile::Open(TempPath("missing"));
+  EXPECT_EQ(file.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(file.status().message().find("missing"), std::string::npos);
+}
+
+TEST(MappedFileTest, RefusesADirectoryAnEmptyFileAndAPipe) {
+  EXPECT_EQ(MappedFile::Open(::testing::TempDir()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(MappedFile::Open(WriteFile("empty", "")).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  const std::string pipe = TempPath("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(MappedFile::Open(pipe).status().code(), absl::StatusCode::kInvalidArgument)
+      << "and must not wait for a writer";
+  std::remove(pipe.c_str());
+}
+
+TEST(MappedFileTest, SaysThatAFileMayNotBeRead) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  const std::string path = WriteFile("secret", "x");
+  ASSERT_EQ(chmod(path.c_str(), 0), 0);
+  EXPECT_EQ(MappedFile::Open(path).status().code(), absl::StatusCode::kPermissionDenied);
+  std::remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace nearfar
