@@ -29,11 +29,13 @@ class Sampler {
 
  private:
   double NextUniform();
+  // Draws from the logits after temperature and filters; `largest` is the largest of them.
+  int32_t Draw(absl::Span<const float> logits, double largest);
 
   SamplingOptions options_;
   uint64_t state_;
-  std::vector<int32_t> order_;
-  std::vector<float> scaled_;
+  std::vector<int32_t> order_;  // candidates
+  std::vector<float> scaled_;   // logits after the repetition penalty
 };
 
 }  // namespace nearfar

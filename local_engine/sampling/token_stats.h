@@ -11,10 +11,10 @@
 namespace nearfar {
 
 struct LogitStats {
-  int32_t best = 0;        // index of the largest logit (lowest index on a tie)
+  int32_t best = 0;  // index of the largest logit (lowest index on a tie)
   int32_t second = 0;
   float best_logit = 0;
-  float second_logit = 0;
+  float second_logit = 0;  // -infinity, and second = 0, where there is but one token
   double log_sum_exp = 0;  // ln sum e^z
   double entropy = 0;      // nats: log_sum_exp - sum z e^(z - log_sum_exp)
   double margin = 0;       // p(best) - p(second)
