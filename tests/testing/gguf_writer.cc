@@ -124,6 +124,12 @@ void GgufWriter::AddFloat32s(std::string_view key, absl::Span<const float> value
   AddRaw(key, static_cast<uint32_t>(GgufType::kArray), NumberArray(GgufType::kFloat32, values));
 }
 
+bool GgufWriter::Remove(std::string_view name) {
+  const size_t entries = std::erase_if(entries_, [&](const Entry& e) { return e.key == name; });
+  const size_t tensors = std::erase_if(tensors_, [&](const Tensor& t) { return t.name == name; });
+  return entries + tensors > 0;
+}
+
 void GgufWriter::SetAlignment(uint32_t alignment) {
   alignment_ = alignment;
   AddUint32("general.alignment", alignment);
