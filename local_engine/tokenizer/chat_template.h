@@ -29,10 +29,17 @@ class ChatTemplate {
   virtual ~ChatTemplate() = default;
   virtual std::string_view name() const = 0;
   // Ids of the conversation up to and including the opening of the assistant's turn, followed by
-  // `assistant_prefix`. Errors: InvalidArgument (no turn, unknown role).
+  // those of `assistant_prefix`, encoded by itself as if the model had said it. Special tokens are
+  // written by id; no text of a turn becomes one. Errors: InvalidArgument (no turn, unknown role).
   virtual absl::StatusOr<std::vector<int32_t>> Encode(absl::Span<const TemplateTurn> turns,
                                                       std::string_view assistant_prefix) const = 0;
 };
+
+// Recognises the text of a chat template (a Jinja program, as in tokenizer.chat_template) by what
+// it writes. `tokenizer` must outlive the result. Errors: Unimplemented (no known family fits; the
+// message lists them), InvalidArgument (the vocabulary lacks a token that the template writes).
+absl::StatusOr<std::unique_ptr<const ChatTemplate>> RecogniseChatTemplate(
+    std::string_view text, const Tokenizer& tokenizer);
 
 // Recognises the file's chat template by its text and model family. `tokenizer` must outlive the
 // result. Unimplemented if no known template fits.
