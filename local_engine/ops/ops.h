@@ -25,7 +25,8 @@ struct OpContext {
 };
 
 // Rows of `ids` of the embedding matrix [vocabulary, width] as f32: out [ids.size(), width].
-void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32_t> ids, float* out);
+void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32_t> ids,
+           float* out);
 
 // out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight. x, out: [tokens, width] (may alias).
 void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,

@@ -1,0 +1,61 @@
+// Fills a KernelTable from the algorithms of this folder; included by each <isa>/table.cc after its
+// simd.h.
+
+#ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MAKE_TABLE_INL_H_
+#define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MAKE_TABLE_INL_H_
+
+#include "local_engine/kernels/common/attention-inl.h"
+#include "local_engine/kernels/common/matmul_floats-inl.h"
+#include "local_engine/kernels/common/matmul_tiles-inl.h"
+#include "local_engine/kernels/common/rope-inl.h"
+#include "local_engine/kernels/common/rows-inl.h"
+#include "local_engine/kernels/common/tile_q4_0-inl.h"
+#include "local_engine/kernels/common/tile_q4_1-inl.h"
+#include "local_engine/kernels/common/tile_q4_k-inl.h"
+#include "local_engine/kernels/common/tile_q5_0-inl.h"
+#include "local_engine/kernels/common/tile_q5_1-inl.h"
+#include "local_engine/kernels/common/tile_q5_k-inl.h"
+#include "local_engine/kernels/common/tile_q6_k-inl.h"
+#include "local_engine/kernels/common/tile_q8_0-inl.h"
+#include "local_engine/kernels/kernel_table.h"
+
+namespace nearfar::kernels {
+namespace {
+
+constexpr KernelTable MakeTable(const char* name) {
+  return KernelTable{
+      .name = name,
+      .tile_rows = kLanes,
+      .formats =
+          {
+              {DType::kF32, ActivationForm::kFloat, MatMulFloats<FromF32>},
+              {DType::kF16, ActivationForm::kFloat, MatMulFloats<FromF16>},
+              {DType::kBF16, ActivationForm::kFloat, MatMulFloats<FromBF16>},
+              {DType::kQ4_0, ActivationForm::kQuantized, MatMulTiles<Q4_0>},
+              {DType::kQ4_1, ActivationForm::kQuantized, MatMulTiles<Q4_1>},
+              {DType::kQ5_0, ActivationForm::kQuantized, MatMulTiles<Q5_0>},
+              {DType::kQ5_1, ActivationForm::kQuantized, MatMulTiles<Q5_1>},
+              {DType::kQ8_0, ActivationForm::kQuantized, MatMulTiles<Q8_0>},
+              {DType::kQ4_K, ActivationForm::kQuantized, MatMulTiles<Q4_K>},
+              {DType::kQ5_K, ActivationForm::kQuantized, MatMulTiles<Q5_K>},
+              {DType::kQ6_K, ActivationForm::kQuantized, MatMulTiles<Q6_K>},
+          },
+      .matmul_scratch_bytes = MatMulScratchBytes,
+      .quantize = QuantizeRow,
+      .rms_norm = RmsNormRow,
+      .silu_mul = SiluMulRow,
+      .add = AddRow,
+      .rope = RopeToken,
+      .to_half = ToHalfRow,
+      .attention_state_floats = AttentionStateFloats,
+      .attention_scratch_bytes = AttentionScratchBytes,
+      .attention_part = AttentionPart,
+      .attention_merge = AttentionMerge,
+      .attention_finish = AttentionFinish,
+  };
+}
+
+}  // namespace
+}  // namespace nearfar::kernels
+
+#endif  // NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MAKE_TABLE_INL_H_

@@ -1,0 +1,111 @@
+// What a forward pass does to one row of activations outside of its matrix products.
+// Held by tests/local_engine/kernels/rows_test.cc.
+
+#ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ROWS_INL_H_
+#define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ROWS_INL_H_
+
+#include "local_engine/kernels/common/exp-inl.h"
+#include "local_engine/kernels/kernel_table.h"
+
+namespace nearfar::kernels {
+namespace {
+
+// The first n lanes of `from`, then zeros; n in [0, kLanes].
+inline F32 LoadSome(const float* from, int64_t n) {
+  if (n >= kLanes) return Load(from);
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = from[i];
+  return Load(lanes);
+}
+inline void StoreSome(float* to, int64_t n, F32 x) {
+  if (n >= kLanes) {
+    Store(to, x);
+    return;
+  }
+  float lanes[kLanes];
+  Store(lanes, x);
+  for (int64_t i = 0; i < n; ++i) to[i] = lanes[i];
+}
+
+// Values of one block from kActivationBlock readable floats.
+inline void QuantizeBlock(const float* x, int8_t* values, ActivationBlock* block) {
+  constexpr int kHalf = kActivationBlock / 2;
+  F32 largest = Set(0.0f);
+  for (int i = 0; i < kActivationBlock; i += kLanes) largest = Max(Abs(Load(x + i)), largest);
+  const float bound = MaxLanes(largest);
+  // Below this the inverse would overflow, and nothing of the block would reach a result.
+  const bool silent = bound < 1e-35f;
+  const F32 inverse = Set(silent ? 0.0f : 127.0f / bound);
+  int32_t sums[2];
+  for (int half = 0; half < 2; ++half) {
+    I32 sum = {};
+    for (int i = half * kHalf; i < (half + 1) * kHalf; i += kLanes) {
+      const I32 value = RoundToInt(Mul(Load(x + i), inverse));
+      StoreInt8(values + i, value);
+      sum = AddInts(sum, value);
+    }
+    sums[half] = SumInts(sum);
+  }
+  block->scale = silent ? 0.0f : bound / 127.0f;
+  block->sum = block->scale * static_cast<float>(sums[0] + sums[1]);
+  block->sum_low = block->scale * static_cast<float>(sums[0]);
+  block->sum_high = block->scale * static_cast<float>(sums[1]);
+}
+
+void QuantizeRow(const float* x, int64_t width, int8_t* values, ActivationBlock* blocks) {
+  int64_t i = 0;
+  for (; i + kActivationBlock <= width; i += kActivationBlock) {
+    QuantizeBlock(x + i, values + i, blocks++);
+  }
+  if (i == width) return;
+  float rest[kActivationBlock] = {};
+  for (int64_t k = 0; i + k < width; ++k) rest[k] = x[i + k];
+  QuantizeBlock(rest, values + i, blocks);
+}
+
+void RmsNormRow(const float* x, const float* weight, float epsilon, int64_t width, float* out) {
+  F32 even = Set(0.0f), odd = Set(0.0f);
+  for (int64_t i = 0; i < width; i += 2 * kLanes) {
+    const F32 first = LoadSome(x + i, width - i);
+    even = Fma(first, first, even);
+    if (i + kLanes >= width) break;
+    const F32 second = LoadSome(x + i + kLanes, width - i - kLanes);
+    odd = Fma(second, second, odd);
+  }
+  const float mean = SumLanes(Add(even, odd)) / static_cast<float>(width);
+  const F32 scale = Set(1.0f / __builtin_sqrtf(mean + epsilon));
+  for (int64_t i = 0; i < width; i += kLanes) {
+    const int64_t n = width - i;
+    StoreSome(out + i, n, Mul(Mul(LoadSome(x + i, n), scale), LoadSome(weight + i, n)));
+  }
+}
+
+void SiluMulRow(const float* gate, const float* up, int64_t width, float* out) {
+  const F32 one = Set(1.0f), zero = Set(0.0f);
+  for (int64_t i = 0; i < width; i += kLanes) {
+    const int64_t n = width - i;
+    const F32 g = LoadSome(gate + i, n);
+    const F32 silu = Div(g, Add(one, Exp(Sub(zero, g))));
+    StoreSome(out + i, n, Mul(silu, LoadSome(up + i, n)));
+  }
+}
+
+void AddRow(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes) {
+    StoreSome(x + i, n - i, Add(LoadSome(x + i, n - i), LoadSome(y + i, n - i)));
+  }
+}
+
+void ToHalfRow(const float* from, uint16_t* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) StoreHalf(to + i, Load(from + i));
+  if (i == n) return;
+  uint16_t lanes[kLanes];
+  StoreHalf(lanes, LoadSome(from + i, n - i));
+  for (int64_t k = 0; i + k < n; ++k) to[i + k] = lanes[k];
+}
+
+}  // namespace
+}  // namespace nearfar::kernels
+
+#endif  // NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ROWS_INL_H_

@@ -1,0 +1,183 @@
+// The plain path: weights decoded by quant/formats.h, activations kept in f32, sums in double,
+// every loop as the formula reads. It is what other tables' answers are measured against (the
+// divergence that 8-bit activations cost), and is used only where it is asked for by name. Held by
+// tests/local_engine/kernels/.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "local_engine/base/half.h"
+#include "local_engine/kernels/tables.h"
+#include "local_engine/quant/formats.h"
+
+namespace nearfar {
+namespace {
+
+int64_t ScratchBytes(int64_t cols) { return cols * static_cast<int64_t>(sizeof(float)); }
+
+template <DType kType>
+void MatMul(const MatMulArgs& args) {
+  const QuantFormat* format = FindFormat(kType);
+  float* weights = reinterpret_cast<float*>(args.scratch);
+  for (int64_t row = 0; row < args.rows; ++row) {
+    format->decode(args.weights + row * args.row_bytes, weights, args.cols);
+    for (int64_t token = 0; token < args.x.tokens; ++token) {
+      const float* x = args.x.floats + token * args.x.width;
+      double sum = args.bias == nullptr ? 0.0 : args.bias[row];
+      for (int64_t i = 0; i < args.cols; ++i) sum += static_cast<double>(weights[i]) * x[i];
+      args.out[token * args.out_stride + row] = static_cast<float>(sum);
+    }
+  }
+}
+
+void QuantizeHalf(const float* x, int64_t n, float inverse, int8_t* values, int32_t* sum) {
+  *sum = 0;
+  for (int64_t i = 0; i < kActivationBlock / 2; ++i) {
+    values[i] = i < n ? static_cast<int8_t>(std::nearbyint(x[i] * inverse)) : int8_t{0};
+    *sum += values[i];
+  }
+}
+
+void Quantize(const float* x, int64_t width, int8_t* values, ActivationBlock* blocks) {
+  constexpr int64_t kHalf = kActivationBlock / 2;
+  for (int64_t i = 0; i < width; i += kActivationBlock, ++blocks) {
+    const int64_t n = std::min<int64_t>(kActivationBlock, width - i);
+    float largest = 0;
+    for (int64_t k = 0; k < n; ++k) largest = std::max(largest, std::fabs(x[i + k]));
+    const bool silent = largest < 1e-35f;
+    const float inverse = silent ? 0.0f : 127.0f / largest;
+    int32_t low, high;
+    QuantizeHalf(x + i, n, inverse, values + i, &low);
+    QuantizeHalf(x + i + kHalf, n - kHalf, inverse, values + i + kHalf, &high);
+    const float scale = silent ? 0.0f : largest / 127.0f;
+    *blocks = {scale, scale * static_cast<float>(low + high), scale * static_cast<float>(low),
+               scale * static_cast<float>(high)};
+  }
+}
+
+void RmsNorm(const float* x, const float* weight, float epsilon, int64_t width, float* out) {
+  double squares = 0;
+  for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const double scale = 1.0 / std::sqrt(squares / static_cast<double>(width) + epsilon);
+  for (int64_t i = 0; i < width; ++i) out[i] = static_cast<float>(x[i] * scale * weight[i]);
+}
+
+void SiluMul(const float* gate, const float* up, int64_t width, float* out) {
+  for (int64_t i = 0; i < width; ++i) {
+    const double g = gate[i];
+    out[i] = static_cast<float>(g / (1.0 + std::exp(-g)) * up[i]);
+  }
+}
+
+void Add(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void Rope(const RopeArgs& args) {
+  const int64_t half = args.rope_width / 2;
+  for (int64_t head = 0; head < args.heads; ++head) {
+    float* x = args.x + head * args.head_width;
+    for (int64_t i = 0; i < half; ++i) {
+      float* a = x + (args.interleaved ? 2 * i : i);
+      float* b = x + (args.interleaved ? 2 * i + 1 : half + i);
+      const float cosine = args.table[2 * i], sine = args.table[2 * i + 1];
+      const float rotated = *a * cosine - *b * sine;
+      *b = *a * sine + *b * cosine;
+      *a = rotated;
+    }
+  }
+}
+
+void ToHalf(const float* from, uint16_t* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = FloatToHalf(from[i]);
+}
+
+int64_t AttentionStateFloats(int64_t head_width) { return kAttentionStateHead + head_width; }
+int64_t AttentionScratchBytes(int64_t head_width) { return 64; }
+
+double Score(const float* query, const uint16_t* key, int64_t head_width) {
+  double sum = 0;
+  for (int64_t i = 0; i < head_width; ++i)
+    sum += static_cast<double>(query[i]) * HalfToFloat(key[i]);
+  return sum;
+}
+
+void AttentionRow(const AttentionPartArgs& args, int row) {
+  const int visible = args.visible[row];
+  float* state = args.states[row];
+  std::fill_n(state, AttentionStateFloats(args.head_width), 0.0f);
+  state[0] = -std::numeric_limits<float>::infinity();
+  float scores[kAttentionPart];
+  for (int i = 0; i < visible; ++i) {
+    const uint16_t* key = args.keys + i * args.stride;
+    scores[i] = static_cast<float>(args.scale * Score(args.queries[row], key, args.head_width));
+    state[0] = std::max(state[0], scores[i]);
+  }
+  for (int i = 0; i < visible; ++i) {
+    scores[i] = std::exp(scores[i] - state[0]);
+    state[1] += scores[i];
+  }
+  for (int64_t d = 0; d < args.head_width; ++d) {
+    double sum = 0;
+    for (int i = 0; i < visible; ++i) {
+      sum += static_cast<double>(scores[i]) * HalfToFloat(args.values[i * args.stride + d]);
+    }
+    state[kAttentionStateHead + d] = static_cast<float>(sum);
+  }
+}
+
+void AttentionPart(const AttentionPartArgs& args) {
+  for (int row = 0; row < args.rows; ++row) AttentionRow(args, row);
+}
+
+void AttentionMerge(float* into, const float* part, int64_t head_width) {
+  if (part[1] == 0.0f) return;
+  const float largest = std::max(into[0], part[0]);
+  const float mine = std::exp(into[0] - largest), theirs = std::exp(part[0] - largest);
+  into[0] = largest;
+  into[1] = mine * into[1] + theirs * part[1];
+  for (int64_t d = kAttentionStateHead; d < kAttentionStateHead + head_width; ++d) {
+    into[d] = mine * into[d] + theirs * part[d];
+  }
+}
+
+void AttentionFinish(const float* state, int64_t head_width, float* out) {
+  for (int64_t d = 0; d < head_width; ++d) out[d] = state[kAttentionStateHead + d] / state[1];
+}
+
+}  // namespace
+
+constexpr KernelTable kReferenceKernels = {
+    .name = "reference",
+    .tile_rows = 1,
+    .formats =
+        {
+            {DType::kF32, ActivationForm::kFloat, MatMul<DType::kF32>},
+            {DType::kF16, ActivationForm::kFloat, MatMul<DType::kF16>},
+            {DType::kBF16, ActivationForm::kFloat, MatMul<DType::kBF16>},
+            {DType::kQ4_0, ActivationForm::kFloat, MatMul<DType::kQ4_0>},
+            {DType::kQ4_1, ActivationForm::kFloat, MatMul<DType::kQ4_1>},
+            {DType::kQ5_0, ActivationForm::kFloat, MatMul<DType::kQ5_0>},
+            {DType::kQ5_1, ActivationForm::kFloat, MatMul<DType::kQ5_1>},
+            {DType::kQ8_0, ActivationForm::kFloat, MatMul<DType::kQ8_0>},
+            {DType::kQ4_K, ActivationForm::kFloat, MatMul<DType::kQ4_K>},
+            {DType::kQ5_K, ActivationForm::kFloat, MatMul<DType::kQ5_K>},
+            {DType::kQ6_K, ActivationForm::kFloat, MatMul<DType::kQ6_K>},
+        },
+    .matmul_scratch_bytes = ScratchBytes,
+    .quantize = Quantize,
+    .rms_norm = RmsNorm,
+    .silu_mul = SiluMul,
+    .add = Add,
+    .rope = Rope,
+    .to_half = ToHalf,
+    .attention_state_floats = AttentionStateFloats,
+    .attention_scratch_bytes = AttentionScratchBytes,
+    .attention_part = AttentionPart,
+    .attention_merge = AttentionMerge,
+    .attention_finish = AttentionFinish,
+};
+
+}  // namespace nearfar

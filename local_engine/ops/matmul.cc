@@ -1,0 +1,70 @@
+// MatMul: cuts the rows of all products of one input into chunks and hands them to the kernels.
+
+#include <algorithm>
+#include <cassert>
+#include <cstdint>
+
+#include "local_engine/ops/ops.h"
+#include "local_engine/ops/parallel.h"
+#include "local_engine/ops/worker_scratch.h"
+
+namespace nearfar {
+namespace {
+
+// Chunks for each thread: enough that a slow core does not hold the others, not so many that taking
+// one shows.
+constexpr int64_t kChunksPerThread = 12;
+// Multiply-adds of the least chunk, a few microseconds of work.
+constexpr int64_t kChunkWork = 1 << 16;
+
+int64_t RoundUp(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// Rows of a chunk, the same for all products of a call.
+int64_t ChunkRows(const OpContext& context, const Activations& x, int64_t rows) {
+  const int64_t tile = context.kernels->tile_rows;
+  if (context.pool->size() == 1) return RoundUp(rows, tile);
+  const int64_t fair = rows / (context.pool->size() * kChunksPerThread);
+  const int64_t least = kChunkWork / std::max<int64_t>(x.width() * x.tokens(), 1);
+  return RoundUp(std::max({fair, least, int64_t{1}}), tile);
+}
+
+void RunProduct(const OpContext& context, const Activations& x, const Product& product,
+                int64_t begin, int64_t end) {
+  const Matrix& weights = *product.weights;
+  const FormatKernel* kernel = FindFormatKernel(*context.kernels, weights.dtype);
+  assert(kernel != nullptr);
+  kernel->matmul({.weights = weights.data + begin * weights.row_bytes,
+                  .row_bytes = weights.row_bytes,
+                  .rows = end - begin,
+                  .cols = weights.cols,
+                  .x = x.view(),
+                  .bias = product.bias == nullptr ? nullptr : product.bias + begin,
+                  .out = product.out + begin,
+                  .out_stride = product.out_stride,
+                  .scratch = WorkerScratch(context.kernels->matmul_scratch_bytes(weights.cols))});
+}
+
+}  // namespace
+
+void MatMul(const OpContext& context, const Activations& x, absl::Span<const Product> products) {
+  int64_t rows = 0;
+  for (const Product& product : products) {
+    assert(product.weights->cols == x.width());
+    rows += product.weights->rows;
+  }
+  if (x.tokens() == 0 || rows == 0) return;
+  const int64_t chunk_rows = ChunkRows(context, x, rows);
+  const auto chunks_of = [&](const Product& product) {
+    return (product.weights->rows + chunk_rows - 1) / chunk_rows;
+  };
+  int64_t chunks = 0;
+  for (const Product& product : products) chunks += chunks_of(product);
+  RunChunks(context.pool, chunks, [&](int64_t chunk) {
+    const Product* product = products.data();
+    for (; chunk >= chunks_of(*product); ++product) chunk -= chunks_of(*product);
+    const int64_t begin = chunk * chunk_rows;
+    RunProduct(context, x, *product, begin, std::min(begin + chunk_rows, product->weights->rows));
+  });
+}
+
+}  // namespace nearfar

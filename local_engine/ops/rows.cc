@@ -1,0 +1,146 @@
+// The ops that work on whole rows of activations, one token after the other.
+
+#include <cassert>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "local_engine/ops/ops.h"
+#include "local_engine/ops/parallel.h"
+#include "local_engine/ops/worker_scratch.h"
+#include "local_engine/quant/formats.h"
+
+namespace nearfar {
+namespace {
+
+// Elements that one chunk should have: below this a second thread costs more than it brings.
+constexpr int64_t kChunkElements = 8192;
+
+int64_t TokensPerChunk(int64_t width) {
+  const int64_t tokens = kChunkElements / (width > 0 ? width : 1);
+  return tokens > 0 ? tokens : 1;
+}
+
+// Gives `produce` a place for token's row of f32, then quantizes what it put there.
+template <typename Produce>
+void FillToken(const KernelTable& kernels, int64_t token, Activations* out, Produce produce) {
+  const int64_t width = out->width();
+  float* row = out->floats(token);
+  if (row == nullptr) {
+    row = reinterpret_cast<float*>(WorkerScratch(width * static_cast<int64_t>(sizeof(float))));
+  }
+  produce(row);
+  if (!out->forms().quantized) return;
+  kernels.quantize(row, width, out->values(token), out->blocks(token));
+}
+
+// produce(token, row) for all tokens, in parallel.
+template <typename Produce>
+void FillTokens(const OpContext& context, int64_t tokens, int64_t width, Activations* out,
+                Produce produce) {
+  out->Reshape(tokens, width);
+  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      FillToken(*context.kernels, token, out, [&](float* row) { produce(token, row); });
+    }
+  });
+}
+
+}  // namespace
+
+void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32_t> ids,
+           float* out) {
+  const QuantFormat* format = FindFormat(table.dtype);
+  assert(format != nullptr);
+  const int64_t count = static_cast<int64_t>(ids.size());
+  RunRanges(context.pool, count, TokensPerChunk(table.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      assert(ids[i] >= 0 && ids[i] < table.rows);
+      format->decode(table.data + ids[i] * table.row_bytes, out + i * table.cols, table.cols);
+    }
+  });
+}
+
+void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,
+             int64_t tokens, int64_t width, float* out) {
+  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      const int64_t at = token * width;
+      context.kernels->rms_norm(x + at, weight, epsilon, width, out + at);
+    }
+  });
+}
+
+void Quantize(const OpContext& context, const float* x, int64_t tokens, int64_t width,
+              Activations* out) {
+  out->Reshape(tokens, width);
+  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      const float* row = x + token * width;
+      if (out->forms().floats) {
+        std::memcpy(out->floats(token), row, static_cast<size_t>(width) * sizeof(float));
+      }
+      if (out->forms().quantized) {
+        context.kernels->quantize(row, width, out->values(token), out->blocks(token));
+      }
+    }
+  });
+}
+
+void RmsNormQuantize(const OpContext& context, const float* x, const float* weight, float epsilon,
+                     int64_t tokens, int64_t width, Activations* out) {
+  FillTokens(context, tokens, width, out, [&](int64_t token, float* row) {
+    context.kernels->rms_norm(x + token * width, weight, epsilon, width, row);
+  });
+}
+
+void SiluMulQuantize(const OpContext& context, const float* gate, const float* up, int64_t tokens,
+                     int64_t width, Activations* out) {
+  FillTokens(context, tokens, width, out, [&](int64_t token, float* row) {
+    context.kernels->silu_mul(gate + token * width, up + token * width, width, row);
+  });
+}
+
+void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t positions,
+                    float* table) {
+  for (int64_t position = 0; position < positions; ++position) {
+    for (int64_t i = 0; i < rope_width / 2; ++i) {
+      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rope_width);
+      const double factor = factors == nullptr ? 1.0 : factors[i];
+      const double angle =
+          static_cast<double>(position) * std::pow(static_cast<double>(base), exponent) / factor;
+      table[position * rope_width + 2 * i] = static_cast<float>(std::cos(angle));
+      table[position * rope_width + 2 * i + 1] = static_cast<float>(std::sin(angle));
+    }
+  }
+}
+
+void Rope(const OpContext& context, const RopeShape& shape, const float* table,
+          absl::Span<const int32_t> positions, float* x, int64_t stride) {
+  const int64_t tokens = static_cast<int64_t>(positions.size());
+  const int64_t grain = TokensPerChunk(shape.heads * shape.head_width);
+  RunRanges(context.pool, tokens, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      context.kernels->rope({.x = x + token * stride,
+                             .table = table + positions[token] * shape.rope_width,
+                             .heads = shape.heads,
+                             .head_width = shape.head_width,
+                             .rope_width = shape.rope_width,
+                             .interleaved = shape.interleaved});
+    }
+  });
+}
+
+void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n) {
+  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end) {
+    context.kernels->add(x + begin, y + begin, end - begin);
+  });
+}
+
+void StoreHalf(const OpContext& context, const float* from, uint16_t* to, int64_t n) {
+  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end) {
+    context.kernels->to_half(from + begin, to + begin, end - begin);
+  });
+}
+
+}  // namespace nearfar
