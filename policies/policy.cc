@@ -1,0 +1,634 @@
+// The ladder that every decision climbs, whatever the policy's kind: privacy, the request's limits,
+// hard limits, rules, and only then the kind (policies/kinds/). docs/policy.md tells it for people.
+#include "policies/policy.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "policies/check_config.h"
+#include "policies/detectors/keywords.h"
+#include "policies/detectors/pii.h"
+#include "policies/estimators/bound_head.h"
+#include "policies/kinds/all_kinds.h"
+#include "policies/rules.h"
+#include "policies/value.h"
+
+namespace nearfar {
+namespace {
+
+// A far call that cannot pay for this many tokens is not worth starting.
+constexpr int kMinPaidTokens = 16;
+// Tokens that a template may add to the text, beside its bytes: an upper bound for the bill.
+constexpr int64_t kOverheadTokens = 64;
+constexpr int64_t kOverheadTokensPerTurn = 16;
+// A draft is stopped only if it is more likely than not to be rejected, however cheap far is: the
+// closed form weighs costs alone and would also stop drafts that are good but slow.
+constexpr double kLeastStopProbability = 0.5;
+constexpr int kWindowsToStop = 2;
+constexpr double kPerMillion = 1e-6;
+
+// Why nothing of a turn may leave.
+struct Home {
+  Reason reason;
+  std::string detail;
+};
+
+std::string Quoted(const std::string& name) { return absl::StrCat("'", name, "'"); }
+
+std::optional<Home> MustStayHome(const Signals& signals, const RuleOutcome& rules) {
+  if (signals.tainted) return Home{Reason::kTainted, "the session is tainted"};
+  if (rules.tainted_by != nullptr) {
+    const bool unsure = Evaluate(rules.tainted_by->when, signals) == Truth::kUnknown;
+    return Home{Reason::kTainted,
+                absl::StrCat("rule ", Quoted(rules.tainted_by->name),
+                             unsure ? " (a signal of it is unknown: privacy fails closed)" : "")};
+  }
+  if (signals.request.local_only) return Home{Reason::kRequest, "local_only"};
+  return std::nullopt;
+}
+
+// An upper bound of the prompt tokens that a far call is billed for: no tokenizer makes more tokens
+// than there are bytes.
+int64_t BilledTokensBound(const Signals& signals) {
+  const int64_t bytes = std::max(signals.prompt.bytes, signals.prompt.conversation_bytes);
+  int64_t bound =
+      bytes + kOverheadTokens + kOverheadTokensPerTurn * std::max(signals.prompt.turns, 1);
+  if (signals.draft && signals.draft->released) {
+    bound += signals.draft->bytes + kOverheadTokensPerTurn;
+  }
+  return bound;
+}
+
+void Block(FarOption* option, Reason reason, std::string detail) {
+  if (option->blocked) return;  // the first rung that stops it is the reason
+  option->blocked = reason;
+  option->blocked_detail = absl::StrCat(option->far->name, ": ", detail);
+}
+
+void CheckHealth(FarOption* option) {
+  if (option->far->health == Health::kUnreachable) Block(option, Reason::kOffline, "unreachable");
+  if (option->far->health == Health::kBreakerOpen) {
+    Block(option, Reason::kBreakerOpen, "its circuit breaker is open");
+  }
+}
+
+// Clips max_tokens to what the money holds and states the bill's bound.
+void CheckMoney(const Signals& signals, FarOption* option) {
+  const double input_usd = kPerMillion * option->far->input_usd_per_mtok *
+                           static_cast<double>(BilledTokensBound(signals));
+  const double token_usd = kPerMillion * option->far->output_usd_per_mtok;
+  const auto bill = [&] { return input_usd + token_usd * option->max_tokens; };
+  const auto clip = [&](double money) {
+    if (bill() <= money) return;
+    const double rest = std::max(money - input_usd, 0.0);
+    option->max_tokens =
+        token_usd > 0 && input_usd <= money
+            ? static_cast<int>(std::min<double>(option->max_tokens, rest / token_usd))
+            : 0;
+    // Rounding must not lift the bill above the money by the last bit.
+    while (option->max_tokens > 0 && bill() > money) --option->max_tokens;
+  };
+  const int enough = std::min(kMinPaidTokens, signals.request.max_tokens);
+  if (const auto remaining = signals.budget.remaining_usd()) {
+    clip(*remaining);
+    if (option->max_tokens < enough) {
+      Block(option, Reason::kBudgetSpent,
+            absl::StrFormat("%.6f USD are left of the budget", *remaining));
+    }
+  }
+  if (signals.request.max_cost_usd) {
+    clip(*signals.request.max_cost_usd);
+    if (option->max_tokens < enough) {
+      Block(option, Reason::kRequest,
+            absl::StrFormat("max_cost_usd %.6f does not hold the call",
+                            *signals.request.max_cost_usd));
+    }
+  }
+}
+
+void CheckContext(const PolicyConfig& config, const Signals& signals, FarOption* option) {
+  if (option->far->context_tokens <= 0) return;  // it does not tell
+  const int64_t prompt = std::llround(ExpectTokens(config, signals).prompt);
+  const int64_t room = option->far->context_tokens - prompt;
+  if (room < std::min(kMinPaidTokens, signals.request.max_tokens)) {
+    Block(option, Reason::kContextTooLong,
+          absl::StrCat("about ", prompt, " prompt tokens, context ", option->far->context_tokens));
+  }
+  option->max_tokens = static_cast<int>(std::clamp<int64_t>(room, 0, option->max_tokens));
+}
+
+void CheckAbilities(const Signals& signals, FarOption* option) {
+  if (signals.prompt.needs_json && !option->far->json) {
+    Block(option, Reason::kCapability, "does not answer JSON");
+  }
+  const std::optional<double> max_ttft = signals.request.max_ttft_seconds;
+  if (max_ttft && option->far->ttft_seconds > *max_ttft) {
+    Block(option, Reason::kRequest,
+          absl::StrFormat("first token after %.2f s, max_ttft is %.2f s", option->far->ttft_seconds,
+                          *max_ttft));
+  }
+}
+
+// Why near must not (hard) or should not (soft) answer; empty = it may.
+struct NearLimit {
+  bool hard = false;
+  Reason reason = Reason::kNearFailed;
+  std::string detail;
+};
+
+std::optional<NearLimit> HardNearLimit(const Signals& signals) {
+  if (!signals.near.available) {
+    return NearLimit{true, Reason::kNearFailed, "the near model is not available"};
+  }
+  const int64_t context = signals.near.context_tokens;
+  if (context > 0 && signals.prompt.tokens &&
+      *signals.prompt.tokens + std::min(kMinPaidTokens, signals.request.max_tokens) > context) {
+    return NearLimit{
+        true, Reason::kContextTooLong,
+        absl::StrCat(*signals.prompt.tokens, " prompt tokens, near context ", context)};
+  }
+  return std::nullopt;
+}
+
+std::optional<NearLimit> DeviceLimit(const PolicyConfig& config, const DeviceSignals& device) {
+  const bool plugged_in = device.on_battery && !*device.on_battery;
+  if (device.battery && !plugged_in && *device.battery < config.device.battery_floor) {
+    return NearLimit{false, Reason::kDevice,
+                     absl::StrFormat("battery %.2f is below the floor %.2f", *device.battery,
+                                     config.device.battery_floor)};
+  }
+  if (device.thermal && *device.thermal > config.device.thermal_ceiling) {
+    return NearLimit{false, Reason::kDevice, "the device is hotter than device.thermal_ceiling"};
+  }
+  return std::nullopt;
+}
+
+std::optional<NearLimit> SoftNearLimit(const PolicyConfig& config, const Signals& signals) {
+  if (signals.prompt.needs_json && !signals.near.json) {
+    return NearLimit{false, Reason::kCapability, "near does not answer JSON"};
+  }
+  if (auto limit = DeviceLimit(config, signals.device)) return limit;
+  const auto& [max_ttft, speed] =
+      std::pair(signals.request.max_ttft_seconds, signals.near.prefill_tokens_per_second);
+  if (max_ttft && speed && *speed > 0 && signals.prompt.tokens &&
+      static_cast<double>(*signals.prompt.tokens) / *speed > *max_ttft) {
+    return NearLimit{
+        false, Reason::kRequest,
+        absl::StrFormat("near needs %.2f s to its first token, max_ttft is %.2f s",
+                        static_cast<double>(*signals.prompt.tokens) / *speed, *max_ttft)};
+  }
+  return std::nullopt;
+}
+
+// Tokens that near's context leaves for the answer; 0 = all that the request asks for.
+int NearMaxTokens(const Signals& signals) {
+  if (signals.near.context_tokens <= 0 || !signals.prompt.tokens) return 0;
+  const int64_t room = signals.near.context_tokens - *signals.prompt.tokens;
+  return room < signals.request.max_tokens ? static_cast<int>(std::max<int64_t>(room, 1)) : 0;
+}
+
+class LadderPolicy : public Policy {
+ public:
+  explicit LadderPolicy(PolicyConfig config)
+      : config_(std::move(config)), keywords_(KeywordsOf(config_.rules)) {
+    for (const KindEntry& entry : AllKinds()) {
+      if (entry.kind == config_.choose.kind) kind_ = entry.make();
+    }
+    const Calibration* calibration = config_.near.calibration.get();
+    if (calibration == nullptr) return;
+    if (calibration->prompt_near)
+      prompt_near_.emplace(&*calibration->prompt_near, HeadKind::kPrompt);
+    if (calibration->draft) draft_.emplace(&*calibration->draft, HeadKind::kDraft);
+    if (calibration->prefix) prefix_.emplace(&*calibration->prefix, HeadKind::kDraft);
+    for (const FarHead& far : calibration->prompt_far) {
+      prompt_far_.emplace_back(&far, BoundHead(&far.head, HeadKind::kPrompt));
+    }
+  }
+
+  const PolicyConfig& config() const override { return config_; }
+  TextFindings ScanText(std::string_view text) const override;
+  Taint TaintOf(const Signals& signals) const override {
+    return EvaluateRules(config_.rules, signals).taint;
+  }
+  Decision Choose(const Signals& signals) const override;
+  Decision Reconsider(const Signals& signals) const override;
+  std::optional<double> AcceptProbability(const Signals& signals) const override;
+
+ private:
+  // Far targets, weighed once for a decision; `best` points into `options`.
+  struct Weighed {
+    std::vector<FarOption> options;
+    const FarOption* best = nullptr;
+    std::optional<double> p_near;
+    bool can_judge = false;
+
+    bool usable() const { return best != nullptr && !best->blocked; }
+    const FarOption* Named(const std::string& name) const;
+  };
+
+  bool Calibrated(const Signals& signals) const {
+    return CheckCalibration(config_, signals.near.binding).ok();
+  }
+  std::optional<double> PromptNear(const Signals& signals) const;
+  std::optional<double> NearRight(const Signals& signals) const;
+  std::optional<double> RejectProbability(const Signals& signals) const;
+  double FarRight(const Signals& signals, const FarSignals& far) const;
+  Weighed Weigh(const Signals& signals) const;
+  Evidence EvidenceOf(const Signals& signals, const Weighed& weighed) const {
+    return {config_, signals, weighed.p_near, weighed.can_judge, weighed.best};
+  }
+
+  Decision StayHome(const Signals& signals, const RuleOutcome& rules, const Home& home) const;
+  Wish WishOf(const Signals& signals, const RuleOutcome& rules, const Weighed& weighed,
+              std::string* target) const;
+  Decision ChooseAbroad(const Signals& signals, const RuleOutcome& rules) const;
+  Decision Carry(const Wish& wish, const Signals& signals, const Weighed& weighed,
+                 const std::string& target) const;
+  Decision WithoutFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
+                      const FarOption* wanted) const;
+  Decision ToFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
+                 const FarOption& option) const;
+  Decision During(const Signals& signals) const;
+  Decision After(const Signals& signals) const;
+
+  PolicyConfig config_;
+  KeywordScanner keywords_;
+  std::unique_ptr<const Kind> kind_;
+  std::optional<BoundHead> prompt_near_, draft_, prefix_;
+  std::vector<std::pair<const FarHead*, BoundHead>> prompt_far_;
+};
+
+// --- estimates -----------------------------------------------------------------------------------
+
+std::optional<double> LadderPolicy::PromptNear(const Signals& signals) const {
+  if (!prompt_near_ || !Calibrated(signals)) return std::nullopt;
+  return prompt_near_->Probability(signals);
+}
+
+// P(near right) by what is known now: of a finished draft if there is one, else of the prompt.
+std::optional<double> LadderPolicy::NearRight(const Signals& signals) const {
+  if (signals.near.p_right) return std::clamp(*signals.near.p_right, 0.0, 1.0);
+  const std::optional<double> prompt = PromptNear(signals);
+  if (!signals.draft || !signals.draft->finished) return prompt;
+  if (!draft_ || !Calibrated(signals)) return std::nullopt;
+  return draft_->Probability(signals, prompt);
+}
+
+std::optional<double> LadderPolicy::RejectProbability(const Signals& signals) const {
+  if (signals.near.p_right || !prefix_ || !Calibrated(signals)) return std::nullopt;
+  return prefix_->Probability(signals, PromptNear(signals));
+}
+
+double LadderPolicy::FarRight(const Signals& signals, const FarSignals& far) const {
+  for (const auto& [fitted, head] : prompt_far_) {
+    if (fitted->target_model != far.model) continue;
+    // A version that differs makes the estimate void; one that the target does not tell does not.
+    if (!fitted->target_fingerprint.empty() && !far.fingerprint.empty() &&
+        fitted->target_fingerprint != far.fingerprint) {
+      continue;
+    }
+    if (const auto p = head.Probability(signals)) return *p;
+  }
+  return far.prior_right;
+}
+
+LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals) const {
+  Weighed weighed;
+  weighed.p_near = NearRight(signals);
+  weighed.can_judge = signals.near.p_right.has_value() || (draft_ && Calibrated(signals));
+  weighed.options.reserve(signals.far.size());
+  for (const FarSignals& far : signals.far) {
+    FarOption option;
+    option.far = &far;
+    option.max_tokens = signals.request.max_tokens;
+    option.value = ValueOf(config_, signals, far, weighed.p_near, FarRight(signals, far));
+    CheckHealth(&option);
+    CheckMoney(signals, &option);
+    CheckContext(config_, signals, &option);
+    CheckAbilities(signals, &option);
+    option.max_cost_usd =
+        kPerMillion * (far.input_usd_per_mtok * static_cast<double>(BilledTokensBound(signals)) +
+                       far.output_usd_per_mtok * option.max_tokens);
+    weighed.options.push_back(std::move(option));
+  }
+  const auto worse = [](const FarOption& a, const FarOption& b) {
+    if (a.blocked.has_value() != b.blocked.has_value()) return a.blocked.has_value();
+    return a.value.net_usd < b.value.net_usd;
+  };
+  const auto best = std::max_element(weighed.options.begin(), weighed.options.end(), worse);
+  if (best != weighed.options.end()) weighed.best = &*best;
+  return weighed;
+}
+
+const FarOption* LadderPolicy::Weighed::Named(const std::string& name) const {
+  if (name.empty()) return best;
+  for (const FarOption& option : options) {
+    if (option.far->name == name) return &option;
+  }
+  return nullptr;
+}
+
+// --- before the draft ----------------------------------------------------------------------------
+
+TextFindings LadderPolicy::ScanText(std::string_view text) const {
+  return {ScanPii(text), keywords_.Find(text)};
+}
+
+Decision Refuse(Reason reason, std::string detail) {
+  Decision decision;
+  decision.route = Route::kRefuse;
+  decision.reason = reason;
+  decision.detail = std::move(detail);
+  return decision;
+}
+
+Decision LadderPolicy::StayHome(const Signals& signals, const RuleOutcome& rules,
+                                const Home& home) const {
+  if (rules.routed_by != nullptr && rules.routed_by->route == Route::kRefuse) {
+    return Refuse(Reason::kRule, absl::StrCat("rule ", Quoted(rules.routed_by->name)));
+  }
+  if (const auto limit = HardNearLimit(signals)) {
+    return Refuse(limit->reason, absl::StrCat(limit->detail, ", and this must stay on the device (",
+                                              home.detail, ")"));
+  }
+  Decision decision;
+  decision.reason = home.reason;
+  decision.detail = home.detail;
+  decision.confidence = NearRight(signals);
+  decision.max_tokens = NearMaxTokens(signals);
+  return decision;
+}
+
+Decision LadderPolicy::Choose(const Signals& signals) const {
+  const RuleOutcome rules = EvaluateRules(config_.rules, signals);
+  std::optional<Home> home = MustStayHome(signals, rules);
+  if (!home && signals.request.route == Route::kNear) home = Home{Reason::kRequest, "route near"};
+  if (!home && rules.routed_by != nullptr &&
+      (rules.routed_by->route == Route::kNear || rules.routed_by->route == Route::kRefuse)) {
+    home = Home{Reason::kRule, absl::StrCat("rule ", Quoted(rules.routed_by->name))};
+  }
+  Decision decision = home ? StayHome(signals, rules, *home) : ChooseAbroad(signals, rules);
+  decision.taint = rules.taint;
+  return decision;
+}
+
+// What is wanted of a turn that may leave; `target` is set where a rule names one.
+Wish LadderPolicy::WishOf(const Signals& signals, const RuleOutcome& rules, const Weighed& weighed,
+                          std::string* target) const {
+  Wish wish;
+  const bool always_near =
+      config_.choose.kind == PolicyKind::kFixed && config_.choose.route == Route::kNear;
+  if (signals.request.route == Route::kFar && !always_near) {
+    wish.route = Route::kFar;
+    wish.reason = Reason::kRequest;
+    wish.detail = "route far";
+    return wish;
+  }
+  if (rules.routed_by != nullptr) {
+    *target = rules.routed_by->target;
+    wish.route = *rules.routed_by->route;
+    wish.reason = Reason::kRule;
+    wish.detail = absl::StrCat("rule ", Quoted(rules.routed_by->name));
+    return wish;
+  }
+  wish = kind_->Choose(EvidenceOf(signals, weighed));
+  if (signals.request.route == Route::kFar && wish.detail.empty()) {
+    wish.detail = "the policy keeps everything near, whatever the request asks for";
+  }
+  return wish;
+}
+
+Decision LadderPolicy::ChooseAbroad(const Signals& signals, const RuleOutcome& rules) const {
+  const Weighed weighed = Weigh(signals);
+  std::optional<NearLimit> limit = HardNearLimit(signals);
+  if (limit && !weighed.usable()) {
+    return Refuse(limit->reason,
+                  absl::StrCat(limit->detail, "; ",
+                               weighed.best == nullptr ? "no far target is configured"
+                                                       : weighed.best->blocked_detail));
+  }
+  std::string target;
+  Wish wish = WishOf(signals, rules, weighed, &target);
+  if (!limit && wish.route != Route::kFar) limit = SoftNearLimit(config_, signals);
+  if (limit && wish.route != Route::kFar && !weighed.options.empty()) {
+    wish = {Route::kFar, limit->reason, limit->detail, std::nullopt, std::nullopt};
+    target.clear();
+  }
+  // A named target that is blocked does not stand in the way of one that must replace near.
+  if (limit && limit->hard) {
+    const FarOption* named = weighed.Named(target);
+    if (named == nullptr || named->blocked) target.clear();
+  }
+  return Carry(wish, signals, weighed, target);
+}
+
+// --- from a wish to a decision -------------------------------------------------------------------
+
+Decision FromWish(const Wish& wish, const std::optional<double>& p_near) {
+  Decision decision;
+  decision.route = wish.route;
+  decision.reason = wish.reason;
+  decision.detail = wish.detail;
+  decision.score = wish.score;
+  decision.threshold = wish.threshold;
+  decision.confidence = p_near;
+  return decision;
+}
+
+Decision LadderPolicy::ToFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
+                             const FarOption& option) const {
+  Decision decision = FromWish(wish, weighed.p_near);
+  decision.target = option.far->name;
+  decision.terms = TermsOf(option.value, weighed.p_near.has_value());
+  decision.max_cost_usd = option.max_cost_usd;
+  if (option.max_tokens < signals.request.max_tokens) decision.max_tokens = option.max_tokens;
+  return decision;
+}
+
+Decision LadderPolicy::WithoutFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
+                                  const FarOption* wanted) const {
+  Decision decision = FromWish(wish, weighed.p_near);
+  decision.reason = wanted != nullptr ? *wanted->blocked : Reason::kOffline;
+  decision.detail = wanted != nullptr ? wanted->blocked_detail : "no far target can be had";
+  if (!wish.detail.empty())
+    absl::StrAppend(&decision.detail, "; wanted ", RouteName(wish.route), ": ", wish.detail);
+  if (wanted != nullptr) decision.terms = TermsOf(wanted->value, weighed.p_near.has_value());
+  const bool unreachable =
+      decision.reason == Reason::kOffline || decision.reason == Reason::kBreakerOpen;
+  const bool refuse =
+      (unreachable && config_.offline == OfflineAnswer::kRefuse) ||
+      (decision.reason == Reason::kBudgetSpent && config_.budget.when_spent == WhenSpent::kRefuse);
+  const bool released = signals.draft && signals.draft->released;
+  decision.flagged = true;
+  decision.route = refuse && wish.route == Route::kFar && !released ? Route::kRefuse : Route::kNear;
+  if (decision.route == Route::kNear) decision.max_tokens = NearMaxTokens(signals);
+  return decision;
+}
+
+Decision LadderPolicy::Carry(const Wish& wish, const Signals& signals, const Weighed& weighed,
+                             const std::string& target) const {
+  const FarOption* option = weighed.Named(target);
+  if (wish.route == Route::kFar) {
+    if (option == nullptr || option->blocked) return WithoutFar(wish, signals, weighed, option);
+    return ToFar(wish, signals, weighed, *option);
+  }
+  if (wish.route == Route::kDraft && !weighed.options.empty() && !weighed.usable()) {
+    return WithoutFar(wish, signals, weighed, option);
+  }
+  Decision decision = FromWish(wish, weighed.p_near);
+  if (option != nullptr) decision.terms = TermsOf(option->value, weighed.p_near.has_value());
+  decision.max_tokens = NearMaxTokens(signals);
+  if (wish.route != Route::kDraft) return decision;
+  if (weighed.options.empty()) {
+    decision.route = Route::kNear;  // nobody could take over: a draft would be judged in vain
+  } else {
+    decision.target = option->far->name;
+  }
+  return decision;
+}
+
+// --- during and after the draft ------------------------------------------------------------------
+
+// A draft that must be kept, whatever it is worth.
+Decision KeepDraft(const Signals& signals, Reason reason, std::string detail) {
+  Decision decision;
+  decision.route = signals.draft->finished ? Route::kNear : Route::kDraft;
+  decision.reason = reason;
+  decision.detail = std::move(detail);
+  return decision;
+}
+
+Decision LadderPolicy::Reconsider(const Signals& signals) const {
+  assert(signals.draft.has_value());
+  const RuleOutcome rules = EvaluateRules(config_.rules, signals);
+  std::optional<Home> home = MustStayHome(signals, rules);
+  if (!home && signals.request.route == Route::kNear) home = Home{Reason::kRequest, "route near"};
+  if (!home && rules.routed_by != nullptr && rules.routed_by->route == Route::kNear) {
+    home = Home{Reason::kRule, absl::StrCat("rule ", Quoted(rules.routed_by->name))};
+  }
+  Decision decision;
+  if (home) {
+    decision = KeepDraft(signals, home->reason, home->detail);
+    if (signals.draft->finished) decision.confidence = NearRight(signals);
+  } else {
+    decision = signals.draft->finished ? After(signals) : During(signals);
+  }
+  decision.taint = rules.taint;
+  return decision;
+}
+
+// The least P(rejected) at which stopping now is cheaper than going on: with near_usd still to
+// spend, stopping costs far_usd and going on near_usd + pi far_usd.
+double StopThreshold(const NetValue& value) {
+  double threshold = 1;
+  if (value.far_usd > 0) {
+    threshold = 1 - value.near_usd / value.far_usd;
+  } else if (value.near_usd > 0) {
+    threshold = 0;
+  }
+  return std::clamp(threshold, kLeastStopProbability, 1.0);
+}
+
+Decision LadderPolicy::During(const Signals& signals) const {
+  Decision keep = KeepDraft(signals, Reason::kKeepDrafting, "");
+  if (signals.draft->tokens < config_.draft.min_tokens) return keep;
+  const Weighed weighed = Weigh(signals);
+  if (!weighed.usable() || !kind_->StopsEarly(EvidenceOf(signals, weighed))) return keep;
+  const std::optional<double> rejected = RejectProbability(signals);
+  const NetValue& value = weighed.best->value;
+  // Without a measured speed nothing is known of what is left to spend.
+  if (!rejected || !value.near_seconds) return keep;
+  const double threshold = StopThreshold(value);
+  const bool doubtful = *rejected > threshold;
+  const int windows = doubtful ? signals.draft->doubtful_windows + 1 : 0;
+  Wish wish{Route::kFar, Reason::kEarlyExit, "", rejected, threshold};
+  Decision decision = keep;
+  if (windows >= kWindowsToStop) {
+    decision = ToFar(wish, signals, weighed, *weighed.best);
+  } else {
+    decision.target = weighed.best->far->name;
+    decision.score = rejected;
+    decision.threshold = threshold;
+  }
+  decision.confidence = std::nullopt;  // of the prompt alone: nothing is known of the draft yet
+  decision.terms = {{"p_reject", *rejected, "probability"},
+                    {"near_rest_usd", value.near_usd, "usd"},
+                    {"far_usd", value.far_usd, "usd"}};
+  decision.doubtful_windows = windows;
+  return decision;
+}
+
+Decision LadderPolicy::After(const Signals& signals) const {
+  const Weighed weighed = Weigh(signals);
+  const Wish wish = kind_->Judge(EvidenceOf(signals, weighed));
+  if (wish.route == Route::kFar && weighed.options.empty()) {
+    // Nobody could do better; the app learns that the draft was not good enough.
+    Decision decision = FromWish(wish, weighed.p_near);
+    decision.route = Route::kNear;
+    decision.flagged = true;
+    return decision;
+  }
+  return Carry(wish, signals, weighed, "");
+}
+
+std::optional<double> LadderPolicy::AcceptProbability(const Signals& signals) const {
+  if (!signals.draft) return std::nullopt;
+  const RuleOutcome rules = EvaluateRules(config_.rules, signals);
+  if (MustStayHome(signals, rules) || signals.request.route == Route::kNear) return 1;
+  const Weighed weighed = Weigh(signals);
+  if (!weighed.usable()) return 1;                                 // nobody could take over
+  if (!kind_->StopsEarly(EvidenceOf(signals, weighed))) return 1;  // it judges nothing
+  if (signals.draft->finished) return Reconsider(signals).route == Route::kNear ? 1 : 0;
+  const std::optional<double> rejected = RejectProbability(signals);
+  if (!rejected) return std::nullopt;
+  return 1 - *rejected;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Policy>> MakePolicy(PolicyConfig config) {
+  const std::vector<FieldError> errors = CheckPolicyConfig(config);
+  if (!errors.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrJoin(errors, "\n", [](std::string* out, const FieldError& error) {
+          absl::StrAppend(out, error.field, ": ", error.message);
+        }));
+  }
+  return std::shared_ptr<const Policy>(std::make_shared<LadderPolicy>(std::move(config)));
+}
+
+absl::Status CheckCalibration(const PolicyConfig& config, const ModelBinding& loaded) {
+  if (config.near.calibration == nullptr) {
+    return absl::NotFoundError("the policy has no calibration (near.calibration)");
+  }
+  const ModelBinding& fitted = config.near.calibration->binding;
+  if (fitted.fingerprint == loaded.fingerprint && fitted.quantization == loaded.quantization &&
+      fitted.template_hash == loaded.template_hash && fitted.kv_type == loaded.kv_type &&
+      fitted.sampling == loaded.sampling && fitted.adapter == loaded.adapter &&
+      fitted.feature_version == loaded.feature_version) {
+    return absl::OkStatus();
+  }
+  std::vector<std::string> differing;
+  const auto compare = [&](const char* field, const std::string& is, const std::string& now) {
+    if (is == now) return;
+    differing.push_back(absl::StrCat(field, " (fitted for '", is, "', loaded '", now, "')"));
+  };
+  compare("fingerprint", fitted.fingerprint, loaded.fingerprint);
+  compare("quantization", fitted.quantization, loaded.quantization);
+  compare("template_hash", fitted.template_hash, loaded.template_hash);
+  compare("kv_type", fitted.kv_type, loaded.kv_type);
+  compare("sampling", fitted.sampling, loaded.sampling);
+  compare("adapter", fitted.adapter, loaded.adapter);
+  compare("feature_version", absl::StrCat(fitted.feature_version),
+          absl::StrCat(loaded.feature_version));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "calibration '", config.near.calibration->name, "' does not belong to the loaded model: ",
+      absl::StrJoin(differing, ", "), " (its probabilities count as unknown)"));
+}
+
+}  // namespace nearfar
