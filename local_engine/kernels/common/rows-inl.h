@@ -86,7 +86,8 @@ void SiluMulRow(const float* gate, const float* up, int64_t width, float* out) {
     const int64_t n = width - i;
     const F32 g = LoadSome(gate + i, n);
     const F32 silu = Div(g, Add(one, Exp(Sub(zero, g))));
-    StoreSome(out + i, n, Mul(silu, LoadSome(up + i, n)));
+    // Exp saturates, so far below it the quotient would grow with g again.
+    StoreSome(out + i, n, Mul(ZeroWhereLess(silu, g, Set(-88.0f)), LoadSome(up + i, n)));
   }
 }
 

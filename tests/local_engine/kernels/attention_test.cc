@@ -1,0 +1,175 @@
+// The attention functions of every table that this CPU runs, against the formula in double.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "local_engine/base/half.h"
+#include "tests/local_engine/kernels/kernel_testing.h"
+
+namespace nearfar {
+namespace {
+
+constexpr uint16_t kNotANumber = 0x7e00;
+
+// Keys and values of one head over some positions, with room between positions.
+struct Cache {
+  int64_t head_width;
+  int64_t stride;
+  std::vector<uint16_t> keys, values;
+};
+
+Cache MakeCache(int positions, int64_t head_width, std::mt19937* random) {
+  Cache cache{head_width, head_width + 5, {}, {}};
+  for (const float x : RandomFloats(positions * cache.stride, 1.0f, random)) {
+    cache.keys.push_back(FloatToHalf(x));
+    cache.values.push_back(FloatToHalf(x * 3 - 1));
+  }
+  return cache;
+}
+
+std::vector<double> Expect(const Cache& cache, const float* query, int visible, float scale) {
+  std::vector<double> weights(visible), out(cache.head_width);
+  double largest = -1e300, sum = 0;
+  for (int i = 0; i < visible; ++i) {
+    double score = 0;
+    for (int64_t d = 0; d < cache.head_width; ++d) {
+      score += static_cast<double>(query[d]) * HalfToFloat(cache.keys[i * cache.stride + d]);
+    }
+    weights[i] = score * scale;
+    largest = std::max(largest, weights[i]);
+  }
+  for (double& weight : weights) sum += weight = std::exp(weight - largest);
+  for (int i = 0; i < visible; ++i) {
+    for (int64_t d = 0; d < cache.head_width; ++d) {
+      out[d] += weights[i] / sum * HalfToFloat(cache.values[i * cache.stride + d]);
+    }
+  }
+  return out;
+}
+
+class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
+ protected:
+  const KernelTable& table() const { return *GetParam(); }
+
+  // Attention of rows with these visible counts over all parts, as local_engine/ops/ does it.
+  std::vector<float> Attend(const Cache& cache, const std::vector<float>& queries,
+                            const std::vector<int>& visible, float scale) const {
+    const int64_t width = cache.head_width, floats = table().attention_state_floats(width);
+    const int most = *std::max_element(visible.begin(), visible.end());
+    std::vector<float> total;
+    for (int begin = 0; begin < most; begin += kAttentionPart) {
+      const std::vector<float> part = RunPart(cache, queries, visible, scale, begin, most);
+      if (begin == 0) total = part;
+      for (size_t row = 0; begin > 0 && row < visible.size(); ++row) {
+        table().attention_merge(total.data() + row * floats, part.data() + row * floats, width);
+      }
+    }
+    std::vector<float> out(visible.size() * width);
+    for (size_t row = 0; row < visible.size(); ++row) {
+      table().attention_finish(total.data() + row * floats, width, out.data() + row * width);
+    }
+    return out;
+  }
+
+  std::mt19937 random_{11};
+
+ private:
+  std::vector<float> RunPart(const Cache& cache, const std::vector<float>& queries,
+                             const std::vector<int>& visible, float scale, int begin,
+                             int most) const {
+    const int64_t width = cache.head_width, floats = table().attention_state_floats(width);
+    std::vector<float> states(visible.size() * floats, 99.0f);
+    std::vector<const float*> rows;
+    std::vector<float*> places;
+    std::vector<int32_t> seen;
+    for (size_t row = 0; row < visible.size(); ++row) {
+      rows.push_back(queries.data() + row * width);
+      places.push_back(states.data() + row * floats);
+      seen.push_back(std::clamp(visible[row] - begin, 0, kAttentionPart));
+    }
+    AlignedBuffer scratch(table().attention_scratch_bytes(width));
+    table().attention_part({.queries = rows.data(),
+                            .visible = seen.data(),
+                            .rows = static_cast<int>(visible.size()),
+                            .keys = cache.keys.data() + begin * cache.stride,
+                            .values = cache.values.data() + begin * cache.stride,
+                            .stride = cache.stride,
+                            .positions = std::min(most - begin, kAttentionPart),
+                            .head_width = width,
+                            .scale = scale,
+                            .states = places.data(),
+                            .scratch = scratch.data()});
+    return states;
+  }
+};
+
+TEST_P(AttentionKernelTest, AgreesForEveryLengthAndWidth) {
+  for (const int64_t width : {64, 128, 80, 20, 7}) {
+    const Cache cache = MakeCache(600, width, &random_);
+    for (const std::vector<int>& visible :
+         {std::vector<int>{1}, {2, 1}, {63, 64, 65}, {256, 257, 5, 600, 300}, {600, 599, 598}}) {
+      const std::vector<float> queries =
+          RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
+      const std::vector<float> out = Attend(cache, queries, visible, 0.3f);
+      for (size_t row = 0; row < visible.size(); ++row) {
+        const auto expected = Expect(cache, queries.data() + row * width, visible[row], 0.3f);
+        for (int64_t d = 0; d < width; ++d) {
+          ASSERT_NEAR(out[row * width + d], expected[d], 2e-5)
+              << "width " << width << " row " << row << " of " << visible[row];
+        }
+      }
+    }
+  }
+}
+
+TEST_P(AttentionKernelTest, LargeScoresDoNotOverflow) {
+  const Cache cache = MakeCache(300, 64, &random_);
+  const std::vector<float> queries = RandomFloats(64, 500.0f, &random_);
+  const std::vector<float> out = Attend(cache, queries, {300}, 1.0f);
+  const std::vector<double> expected = Expect(cache, queries.data(), 300, 1.0f);
+  for (int d = 0; d < 64; ++d) EXPECT_NEAR(out[d], expected[d], 1e-2) << d;
+}
+
+TEST_P(AttentionKernelTest, ARowGetsTheSameBitsAloneAndInABlock) {
+  const int64_t width = 64;
+  const Cache cache = MakeCache(700, width, &random_);
+  const std::vector<int> visible = {5, 64, 130, 255, 256, 257, 400, 640, 641, 700, 1};
+  const std::vector<float> queries =
+      RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
+  const std::vector<float> together = Attend(cache, queries, visible, 0.125f);
+  for (size_t row = 0; row < visible.size(); ++row) {
+    const std::vector<float> one(queries.begin() + row * width,
+                                 queries.begin() + (row + 1) * width);
+    const std::vector<float> alone = Attend(cache, one, {visible[row]}, 0.125f);
+    EXPECT_EQ(std::memcmp(alone.data(), together.data() + row * width, width * sizeof(float)), 0)
+        << "row " << row;
+  }
+}
+
+// Positions beyond a row's own are another token's, or not written yet.
+TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
+  const int64_t width = 32;
+  Cache cache = MakeCache(130, width, &random_);
+  const std::vector<int> visible = {70, 66, 3, 130};
+  const std::vector<float> queries =
+      RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
+  const std::vector<float> before = Attend(cache, queries, visible, 0.2f);
+  for (int64_t i = 70 * cache.stride; i < 130 * cache.stride; ++i) {
+    cache.keys[i] = cache.values[i] = kNotANumber;
+  }
+  const std::vector<float> after = Attend(cache, queries, visible, 0.2f);
+  EXPECT_EQ(std::memcmp(before.data(), after.data(), 3 * width * sizeof(float)), 0);
+  EXPECT_TRUE(std::isnan(after[3 * width]));
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryTable, AttentionKernelTest, testing::ValuesIn(TablesOfThisCpu()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+}  // namespace
+}  // namespace nearfar

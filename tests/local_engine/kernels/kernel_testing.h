@@ -1,0 +1,95 @@
+// What the kernel tests share: the tables that this CPU can run, and weights and activations made
+// up to be hard.
+
+#ifndef NEARFAR_TESTS_LOCAL_ENGINE_KERNELS_KERNEL_TESTING_H_
+#define NEARFAR_TESTS_LOCAL_ENGINE_KERNELS_KERNEL_TESTING_H_
+
+#include <cstdint>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "local_engine/base/aligned_buffer.h"
+#include "local_engine/kernels/dispatch.h"
+#include "local_engine/kernels/kernel_table.h"
+#include "local_engine/quant/formats.h"
+
+namespace nearfar {
+
+// With the reference table, which the tests hold to the same rules.
+inline std::vector<const KernelTable*> TablesOfThisCpu() {
+  std::vector<const KernelTable*> tables;
+  for (const KernelChoice& choice : AllKernels()) {
+    if (choice.supported(ThisCpu())) tables.push_back(choice.table);
+  }
+  return tables;
+}
+
+// Places of a block's F16 scales and offsets; everything else in a block may be any bytes.
+inline std::vector<int> HalfPlaces(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_0:
+    case DType::kQ5_0:
+    case DType::kQ8_0:
+      return {0};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {0, 2};
+  }
+}
+
+inline std::vector<float> RandomFloats(int64_t n, float bound, std::mt19937* random) {
+  std::uniform_real_distribution<float> uniform(-bound, bound);
+  std::vector<float> floats(n);
+  for (float& x : floats) x = uniform(*random);
+  return floats;
+}
+
+// Quantized activations that own their memory, each array of exactly its size so that a sanitizer
+// sees a step beyond it.
+struct TestActivations {
+  std::vector<int8_t> values;
+  std::vector<ActivationBlock> blocks;
+  std::vector<float> floats;
+  int64_t tokens = 0;
+  int64_t width = 0;
+
+  ActivationView view(int64_t first, int64_t count) const {
+    const int64_t per_token = (width + kActivationBlock - 1) / kActivationBlock;
+    return {.values = values.data() + first * per_token * kActivationBlock,
+            .blocks = blocks.data() + first * per_token,
+            .floats = floats.data() + first * width,
+            .tokens = count,
+            .width = width,
+            .blocks_per_token = per_token};
+  }
+  // What the int8 form stands for.
+  double Dequantized(int64_t token, int64_t column) const {
+    const int64_t per_token = (width + kActivationBlock - 1) / kActivationBlock;
+    const int64_t block = token * per_token + column / kActivationBlock;
+    const int64_t at = block * kActivationBlock + column % kActivationBlock;
+    return static_cast<double>(blocks[block].scale) * values[at];
+  }
+};
+
+inline TestActivations MakeActivations(const KernelTable& table, std::vector<float> floats,
+                                       int64_t tokens, int64_t width) {
+  TestActivations x;
+  x.floats = std::move(floats);
+  x.tokens = tokens;
+  x.width = width;
+  const int64_t per_token = (width + kActivationBlock - 1) / kActivationBlock;
+  x.values.resize(tokens * per_token * kActivationBlock);
+  x.blocks.resize(tokens * per_token);
+  for (int64_t t = 0; t < tokens; ++t) {
+    table.quantize(x.floats.data() + t * width, width,
+                   x.values.data() + t * per_token * kActivationBlock,
+                   x.blocks.data() + t * per_token);
+  }
+  return x;
+}
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_TESTS_LOCAL_ENGINE_KERNELS_KERNEL_TESTING_H_

@@ -1,0 +1,172 @@
+// The row functions of every table that this CPU runs, against plain loops in double.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "local_engine/base/half.h"
+#include "local_engine/kernels/tables.h"
+#include "tests/local_engine/kernels/kernel_testing.h"
+
+namespace nearfar {
+namespace {
+
+class RowsTest : public testing::TestWithParam<const KernelTable*> {
+ protected:
+  const KernelTable& table() const { return *GetParam(); }
+  std::mt19937 random_{7};
+};
+
+constexpr int64_t kWidths[] = {1, 3, 8, 15, 31, 32, 33, 64, 100, 576};
+
+TEST_P(RowsTest, QuantizeGivesTheBitsOfTheReference) {
+  for (const int64_t width : kWidths) {
+    for (const float bound : {1e-3f, 1.0f, 1e4f}) {
+      const std::vector<float> x = RandomFloats(width, bound, &random_);
+      const TestActivations mine = MakeActivations(table(), x, 1, width);
+      const TestActivations reference = MakeActivations(kReferenceKernels, x, 1, width);
+      ASSERT_EQ(mine.values, reference.values) << width;
+      for (size_t i = 0; i < mine.blocks.size(); ++i) {
+        EXPECT_EQ(mine.blocks[i].scale, reference.blocks[i].scale);
+        EXPECT_EQ(mine.blocks[i].sum, reference.blocks[i].sum);
+        EXPECT_EQ(mine.blocks[i].sum_low, reference.blocks[i].sum_low);
+        EXPECT_EQ(mine.blocks[i].sum_high, reference.blocks[i].sum_high);
+      }
+    }
+  }
+}
+
+TEST_P(RowsTest, QuantizeIsWithinHalfAStep) {
+  const std::vector<float> x = RandomFloats(320, 5.0f, &random_);
+  const TestActivations quantized = MakeActivations(table(), x, 1, 320);
+  for (int64_t i = 0; i < 320; ++i) {
+    const float scale = quantized.blocks[i / kActivationBlock].scale;
+    EXPECT_NEAR(quantized.Dequantized(0, i), x[i], 0.501 * scale);
+  }
+}
+
+TEST_P(RowsTest, QuantizeOfNothingIsZeroAndNoNumberIsTooSmall) {
+  std::vector<float> x(96, 0.0f);
+  x[40] = std::numeric_limits<float>::denorm_min();
+  x[70] = 1e-30f;
+  const TestActivations quantized = MakeActivations(table(), x, 1, 96);
+  EXPECT_EQ(quantized.blocks[0].scale, 0.0f);
+  EXPECT_EQ(quantized.blocks[1].scale, 0.0f);
+  EXPECT_EQ(quantized.values[40], 0);
+  EXPECT_EQ(quantized.values[70], 127);
+  for (const ActivationBlock& block : quantized.blocks) EXPECT_TRUE(std::isfinite(block.sum));
+}
+
+TEST_P(RowsTest, RmsNormAgreesAndMayWorkInPlace) {
+  for (const int64_t width : kWidths) {
+    const std::vector<float> x = RandomFloats(width, 4.0f, &random_);
+    const std::vector<float> weight = RandomFloats(width, 2.0f, &random_);
+    double squares = 0;
+    for (const float v : x) squares += static_cast<double>(v) * v;
+    const double scale = 1 / std::sqrt(squares / static_cast<double>(width) + 1e-5);
+    std::vector<float> out(width);
+    table().rms_norm(x.data(), weight.data(), 1e-5f, width, out.data());
+    for (int64_t i = 0; i < width; ++i)
+      ASSERT_NEAR(out[i], x[i] * scale * weight[i], 1e-5) << width;
+    std::vector<float> in_place = x;
+    table().rms_norm(in_place.data(), weight.data(), 1e-5f, width, in_place.data());
+    EXPECT_EQ(in_place, out);
+  }
+}
+
+TEST_P(RowsTest, SiluMulAgreesOverTheWholeRange) {
+  std::vector<float> gate;
+  for (float g = -120.0f; g <= 120.0f; g += 0.37f) gate.push_back(g);
+  gate.insert(gate.end(), {0.0f, -0.0f, 1e-30f, -1e30f, 1e30f, -87.4f, -88.5f});
+  const int64_t width = static_cast<int64_t>(gate.size());
+  const std::vector<float> up = RandomFloats(width, 2.0f, &random_);
+  std::vector<float> out(width);
+  table().silu_mul(gate.data(), up.data(), width, out.data());
+  for (int64_t i = 0; i < width; ++i) {
+    const double silu = gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i])));
+    const double expected = silu * up[i];
+    ASSERT_NEAR(out[i], expected, 4e-7 * std::fabs(expected) + 1e-30) << "gate " << gate[i];
+  }
+}
+
+TEST_P(RowsTest, AddAgrees) {
+  for (const int64_t width : kWidths) {
+    std::vector<float> x = RandomFloats(width, 4.0f, &random_);
+    const std::vector<float> y = RandomFloats(width, 4.0f, &random_), before = x;
+    table().add(x.data(), y.data(), width);
+    for (int64_t i = 0; i < width; ++i) ASSERT_EQ(x[i], before[i] + y[i]);
+  }
+}
+
+TEST_P(RowsTest, RopeRotatesBothKindsOfPairs) {
+  struct Shape {
+    int64_t heads, head_width, rope_width;
+  };
+  for (const Shape& shape :
+       {Shape{3, 64, 64}, Shape{2, 80, 20}, Shape{1, 6, 6}, Shape{2, 128, 96}}) {
+    for (const bool interleaved : {false, true}) {
+      const std::vector<float> before = RandomFloats(shape.heads * shape.head_width, 2, &random_);
+      std::vector<float> table_row(shape.rope_width);
+      for (int64_t i = 0; i < shape.rope_width / 2; ++i) {
+        table_row[2 * i] = std::cos(0.3f * static_cast<float>(i + 1));
+        table_row[2 * i + 1] = std::sin(0.3f * static_cast<float>(i + 1));
+      }
+      std::vector<float> x = before;
+      table().rope({x.data(), table_row.data(), shape.heads, shape.head_width, shape.rope_width,
+                    interleaved});
+      std::vector<float> expected = before;
+      for (int64_t head = 0; head < shape.heads; ++head) {
+        for (int64_t i = 0; i < shape.rope_width / 2; ++i) {
+          const int64_t a = head * shape.head_width + (interleaved ? 2 * i : i);
+          const int64_t b = interleaved ? a + 1 : a + shape.rope_width / 2;
+          const double c = table_row[2 * i], s = table_row[2 * i + 1];
+          expected[a] = static_cast<float>(before[a] * c - before[b] * s);
+          expected[b] = static_cast<float>(before[a] * s + before[b] * c);
+        }
+      }
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], expected[i], 1e-6) << i;
+    }
+  }
+}
+
+TEST_P(RowsTest, ToHalfRoundsAsTheStandardSays) {
+  std::vector<float> x = {0.0f,
+                          -0.0f,
+                          65504.0f,
+                          65519.0f,
+                          65520.0f,
+                          -70000.0f,
+                          1e-8f,
+                          5.97e-8f,
+                          2.98e-8f,
+                          2.99e-8f,
+                          6.1e-5f,
+                          6.097e-5f,
+                          1.0f,
+                          1.00049f,
+                          1.000488281f,
+                          1.00146484375f,
+                          2047.5f,
+                          2048.5f,
+                          std::numeric_limits<float>::infinity(),
+                          -1e-20f};
+  const std::vector<float> more = RandomFloats(1001, 100.0f, &random_);
+  x.insert(x.end(), more.begin(), more.end());
+  std::vector<uint16_t> halves(x.size());
+  table().to_half(x.data(), halves.data(), static_cast<int64_t>(x.size()));
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(halves[i], FloatToHalf(x[i])) << x[i];
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  table().to_half(&nan, halves.data(), 1);
+  EXPECT_TRUE(std::isnan(HalfToFloat(halves[0])));
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryTable, RowsTest, testing::ValuesIn(TablesOfThisCpu()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+}  // namespace
+}  // namespace nearfar

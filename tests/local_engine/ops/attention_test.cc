@@ -1,0 +1,139 @@
+// Attention over prefills, batches of sessions and deep caches, against the formula in double.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "local_engine/base/half.h"
+#include "tests/local_engine/ops/ops_testing.h"
+
+namespace nearfar {
+namespace {
+
+struct Cache {
+  std::vector<uint16_t> keys, values;
+};
+
+struct Scene {
+  AttentionShape shape;
+  std::vector<Cache> caches;
+  std::vector<float> queries, out;
+  std::vector<AttentionItem> items;
+
+  int64_t width() const { return shape.heads * shape.head_width; }
+};
+
+class AttentionOpTest : public OpsTest {
+ protected:
+  // One item for each length, of the cache of the same place; a cache may serve many items.
+  Scene Make(AttentionShape shape, const std::vector<std::pair<int, int64_t>>& cache_and_length) {
+    Scene scene;
+    scene.shape = shape;
+    int64_t positions = 0;
+    int caches = 0;
+    for (const auto& [cache, length] : cache_and_length) {
+      positions = std::max(positions, length);
+      caches = std::max(caches, cache + 1);
+    }
+    for (int i = 0; i < caches; ++i) {
+      Cache cache;
+      for (const float x : RandomFloats(positions * shape.stride, 1.0f, &random_)) {
+        cache.keys.push_back(FloatToHalf(x));
+        cache.values.push_back(FloatToHalf(2 * x + 1));
+      }
+      scene.caches.push_back(std::move(cache));
+    }
+    const int64_t count = static_cast<int64_t>(cache_and_length.size());
+    scene.queries = RandomFloats(count * scene.width(), 2.0f, &random_);
+    scene.out.resize(scene.queries.size(), NAN);
+    for (int64_t i = 0; i < count; ++i) {
+      const auto& [cache, length] = cache_and_length[i];
+      scene.items.push_back({&scene.queries[i * scene.width()], scene.caches[cache].keys.data(),
+                             scene.caches[cache].values.data(), length,
+                             &scene.out[i * scene.width()]});
+    }
+    return scene;
+  }
+
+  static void ExpectRight(const Scene& scene, size_t index) {
+    const AttentionShape& shape = scene.shape;
+    const AttentionItem& item = scene.items[index];
+    for (int64_t head = 0; head < shape.heads; ++head) {
+      const int64_t kv = head / (shape.heads / shape.kv_heads) * shape.head_width;
+      const float* query = item.query + head * shape.head_width;
+      std::vector<double> sums(shape.head_width);
+      double total = 0;
+      for (int64_t i = 0; i < item.length; ++i) {
+        double score = 0;
+        for (int64_t d = 0; d < shape.head_width; ++d) {
+          score += query[d] * HalfToFloat(item.keys[i * shape.stride + kv + d]);
+        }
+        const double weight = std::exp(score * shape.scale);
+        total += weight;
+        for (int64_t d = 0; d < shape.head_width; ++d) {
+          sums[d] += weight * HalfToFloat(item.values[i * shape.stride + kv + d]);
+        }
+      }
+      for (int64_t d = 0; d < shape.head_width; ++d) {
+        ASSERT_NEAR(item.out[head * shape.head_width + d], sums[d] / total, 3e-5)
+            << "item " << index << " head " << head;
+      }
+    }
+  }
+};
+
+constexpr AttentionShape kShape = {
+    .heads = 9, .kv_heads = 3, .head_width = 32, .stride = 3 * 32, .scale = 0.18f};
+
+TEST_P(AttentionOpTest, PrefillSeesEachTokensOwnPast) {
+  std::vector<std::pair<int, int64_t>> items;
+  for (int64_t length = 201; length <= 290; ++length) items.push_back({0, length});
+  Scene scene = Make(kShape, items);
+  Attention(context(), scene.shape, scene.items);
+  for (size_t i = 0; i < items.size(); i += 11) ExpectRight(scene, i);
+}
+
+TEST_P(AttentionOpTest, DecodeAtDepthSplitsThePositions) {
+  Scene scene = Make(kShape, {{0, 1100}});
+  Attention(context(), scene.shape, scene.items);
+  ExpectRight(scene, 0);
+}
+
+TEST_P(AttentionOpTest, SessionsOfDifferentLengthsKeepApart) {
+  Scene scene = Make(kShape, {{0, 1}, {1, 300}, {1, 301}, {2, 64}, {0, 2}});
+  Attention(context(), scene.shape, scene.items);
+  for (size_t i = 0; i < scene.items.size(); ++i) ExpectRight(scene, i);
+}
+
+TEST_P(AttentionOpTest, OneHeadForAllAndOneForEach) {
+  for (const int64_t kv_heads : {1, 4}) {
+    const AttentionShape shape = {4, kv_heads, 16, kv_heads * 16 + 8, 0.25f};
+    Scene scene = Make(shape, {{0, 70}, {0, 71}});
+    Attention(context(), scene.shape, scene.items);
+    ExpectRight(scene, 0);
+    ExpectRight(scene, 1);
+  }
+}
+
+// Whole rows in a prefill, split positions in a decode: the bits must be the same.
+TEST_P(AttentionOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
+  std::vector<std::pair<int, int64_t>> items;
+  for (int64_t length = 480; length <= 560; ++length) items.push_back({0, length});
+  Scene scene = Make(kShape, items);
+  Attention(context(), scene.shape, scene.items);
+  const std::vector<float> together = scene.out;
+  for (size_t i = 0; i < items.size(); i += 8) {
+    Attention(context(), scene.shape, absl::MakeSpan(&scene.items[i], 1));
+  }
+  EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);
+}
+
+TEST_P(AttentionOpTest, NoItemsNoWork) { Attention(context(), kShape, {}); }
+
+INSTANTIATE_TEST_SUITE_P(EveryTable, AttentionOpTest, EveryTableAndThreads(), NameOf);
+
+}  // namespace
+}  // namespace nearfar
