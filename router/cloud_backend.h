@@ -20,6 +20,12 @@ namespace nearfar {
 std::shared_ptr<Backend> MakeCloudBackend(std::shared_ptr<CloudClient> client,
                                           const FarConfig& config);
 
+// How one far target of a policy is reached: resolves the api_key reference, reads certificates.
+// `nearfar doctor` makes a client of it. Errors: InvalidArgument / NotFound, naming the target and
+// the file.
+absl::StatusOr<CloudOptions> MakeCloudOptions(const FarConfig& config,
+                                              std::function<absl::Time()> clock);
+
 // A client and its backend for each far target of a policy: resolves api_key references, reads
 // certificates. Errors: InvalidArgument / NotFound, naming the target and the file.
 absl::StatusOr<std::map<std::string, std::shared_ptr<Backend>>> MakeCloudBackends(
