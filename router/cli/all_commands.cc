@@ -1,0 +1,55 @@
+// The list of all commands; tests/router/cli/commands_test.cc holds that each has help and an
+// example.
+
+#include <string_view>
+
+#include "router/cli/command.h"
+#include "router/cli/commands.h"
+
+namespace nearfar::cli {
+namespace {
+
+const CommandEntry kCommands[] = {
+    {"", "ask", "Ask one question; it is answered near or far",
+     "nearfar ask \"What is 17 * 23?\"\n"
+     "  nearfar ask --explain \"My card is 4111 1111 1111 1111, is it valid?\"\n"
+     "  git diff | nearfar ask --json --daemon unix:/run/nearfar.sock -",
+     MakeAskCommand},
+    {"", "chat", "Talk, turn by turn", "nearfar chat --policy private", MakeChatCommand},
+    {"", "generate", "Run the local engine alone",
+     "nearfar generate --model qwen2.5-coder-0.5b \"Write a haiku about rain.\"\n"
+     "  nearfar generate --model smollm2-135m --raw --greedy --quiet \"The capital of France is\"",
+     MakeGenerateCommand},
+    {"policy", "check", "Check policy files; every mistake is told",
+     "nearfar policy check my_policy.yaml balanced", MakePolicyCheckCommand},
+    {"policy", "explain", "What a policy would do with a question, and what would flip it",
+     "nearfar policy explain --policy frugal \"Translate 'good night' into Latin.\"",
+     MakePolicyExplainCommand},
+    {"policy", "show", "Print a preset, ready to be changed",
+     "nearfar policy show balanced > my_policy.yaml", MakePolicyShowCommand},
+    {"models", "list", "Known model files, and which are here", "nearfar models list",
+     MakeModelsListCommand},
+    {"models", "verify", "Compare files with their published SHA-256",
+     "nearfar models verify qwen2.5-coder-0.5b", MakeModelsVerifyCommand},
+    {"models", "inspect", "Show what a GGUF file holds",
+     "nearfar models inspect smollm2-135m --tensors", MakeModelsInspectCommand},
+    {"log", "show", "The last decisions", "nearfar log show --limit 5", MakeLogShowCommand},
+    {"log", "stats", "Where the questions went, and what they cost",
+     "nearfar log stats --since 24h", MakeLogStatsCommand},
+    {"", "doctor", "Check this machine, its models, policy and far sides",
+     "nearfar doctor --policy balanced", MakeDoctorCommand},
+};
+
+}  // namespace
+
+absl::Span<const CommandEntry> AllCommands() { return kCommands; }
+
+const char* GroupSummary(const char* group) {
+  const std::string_view name = group;
+  if (name == "policy") return "Check and explain routing policies";
+  if (name == "models") return "Look at model files";
+  if (name == "log") return "Look at the decisions that were taken";
+  return "";
+}
+
+}  // namespace nearfar::cli

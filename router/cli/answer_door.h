@@ -1,0 +1,59 @@
+// The way to a routed answer: a router in this process, or a daemon over gRPC. Commands that ask
+// see this alone. Thread-safe. Held by tests/router/cli/ask_test.cc.
+
+#ifndef NEARFAR_ROUTER_CLI_ANSWER_DOOR_H_
+#define NEARFAR_ROUTER_CLI_ANSWER_DOOR_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "router/cli/engine_door.h"
+#include "router/cli/terminal.h"
+#include "router/query.h"
+#include "router/router.h"
+
+namespace CLI {
+class App;
+}
+
+namespace nearfar::cli {
+
+class AnswerDoor {
+ public:
+  virtual ~AnswerDoor() = default;
+  // As Router::Start and Router::Explain.
+  virtual std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) = 0;
+  virtual absl::StatusOr<Decision> Explain(const Query& query) = 0;
+  // Errors: Unimplemented where the other side offers no such thing.
+  virtual absl::Status ClearTaint(const std::string& session_key) = 0;
+};
+
+// The options that say which door to take; `ask` and `chat` share them.
+struct DoorFlags {
+  std::string policy = "balanced";
+  std::string model;   // instead of the policy's near model
+  std::string daemon;  // an address; empty = in this process
+  std::string ca_file, cert_file, key_file, server_name;
+  EngineFlags engine;
+
+  void Declare(CLI::App* app);
+};
+
+// Errors: InvalidArgument (the policy is wrong: one line a mistake), NotFound (no such policy),
+// Unavailable (ledger or log cannot be opened). `terminal` hears what is missing but not needed.
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
+                                                           Terminal* terminal);
+// Does not connect yet. Errors: InvalidArgument, NotFound (certificate files).
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DoorFlags& flags);
+
+// The one that the flags ask for.
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, Terminal* terminal);
+
+// Says why a door did not open; returns the exit code (a wrong policy is a wrong configuration).
+int FailOpening(const absl::Status& status, Terminal* terminal);
+
+}  // namespace nearfar::cli
+
+#endif  // NEARFAR_ROUTER_CLI_ANSWER_DOOR_H_

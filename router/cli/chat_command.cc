@@ -1,0 +1,181 @@
+// nearfar chat: a conversation, turn by turn. Every turn sends the whole history; the session's key
+// lets the near side reuse its KV cache, and carries the taint.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "router/cli/answer.h"
+#include "router/cli/answer_door.h"
+#include "router/cli/ask_flags.h"
+#include "router/cli/commands.h"
+#include "router/cli/decision_view.h"
+#include "router/cli/exit_codes.h"
+#include "router/cli/interrupt.h"
+
+namespace nearfar::cli {
+namespace {
+
+constexpr const char* kHelp =
+    "/help            this list\n"
+    "/explain         why the last answer went where it went, and what would flip it\n"
+    "/route near|far|auto   which side may answer from now on\n"
+    "/new             a new conversation: history and taint begin anew\n"
+    "/clear-taint     your own act: this conversation may leave the device again\n"
+    "/quit            end (Ctrl-D, too); Ctrl-C stops the answer that is being written\n"
+    "A line that ends with \\ goes on in the next one.\n";
+
+std::string NewSessionKey() {
+  return absl::StrCat("chat-", getpid(), "-", absl::ToUnixMicros(absl::Now()));
+}
+
+class Conversation {
+ public:
+  Conversation(const AskFlags& flags, AnswerDoor* door, Interrupt* interrupt, Terminal* terminal)
+      : flags_(flags), door_(door), interrupt_(interrupt), terminal_(terminal) {
+    session_ = flags.session.empty() ? NewSessionKey() : flags.session;
+  }
+
+  // False at the end.
+  bool Turn(const std::string& line) {
+    if (line.find_first_not_of(" \t") == std::string::npos) return true;
+    if (line[0] == '/') return Order(line);
+    Say(line);
+    return true;
+  }
+
+ private:
+  bool Order(const std::string& line) {
+    std::string_view rest = line;
+    if (line == "/quit" || line == "/exit") return false;
+    if (line == "/help") {
+      terminal_->Print(kHelp);
+    } else if (line == "/new") {
+      history_.clear();
+      asked_.reset();
+      session_ = NewSessionKey();
+      terminal_->Note("a new conversation");
+    } else if (line == "/clear-taint") {
+      const absl::Status cleared = door_->ClearTaint(session_);
+      cleared.ok() ? terminal_->Note("this conversation may leave the device again")
+                   : terminal_->Error(cleared.message());
+    } else if (line == "/explain") {
+      ExplainLast();
+    } else if (absl::ConsumePrefix(&rest, "/route ")) {
+      SetRoute(rest);
+    } else {
+      terminal_->Error("no such order (/help lists them)");
+    }
+    return true;
+  }
+
+  void SetRoute(std::string_view route) {
+    if (route != "near" && route != "far" && route != "auto") {
+      terminal_->Error("/route takes near, far or auto");
+      return;
+    }
+    flags_.route = route == "auto" ? "" : std::string(route);
+    terminal_->Note(absl::StrCat("route: ", route));
+  }
+
+  Query MakeQuery() const {
+    Query query = flags_.MakeQuery();
+    query.session_key = session_;
+    query.messages.insert(query.messages.end(), history_.begin(), history_.end());
+    return query;
+  }
+
+  void ExplainLast() {
+    if (!asked_.has_value()) {
+      terminal_->Note("nothing was asked yet");
+      return;
+    }
+    const absl::StatusOr<Decision> decision = door_->Explain(*asked_);
+    decision.ok() ? terminal_->Print(FormatDecision(*decision, *terminal_))
+                  : terminal_->Error(decision.status().message());
+  }
+
+  void Say(const std::string& text) {
+    history_.push_back({"user", text});
+    const Query query = MakeQuery();
+    asked_ = query;
+    const Answer answer = AskAndWait(door_, query, true, interrupt_, terminal_);
+    terminal_->Line("");
+    if (!answer.finished.has_value()) {
+      // A turn without an answer would leave two user turns in a row.
+      history_.pop_back();
+      absl::IsCancelled(answer.failed.status) ? terminal_->Note("(stopped)")
+                                              : (void)terminal_->Fail(answer.failed.status);
+      return;
+    }
+    history_.push_back({"assistant", answer.finished->text});
+    terminal_->Note(Footer(answer, *terminal_));
+  }
+
+  AskFlags flags_;
+  AnswerDoor* door_;
+  Interrupt* interrupt_;
+  Terminal* terminal_;
+  std::string session_;
+  std::vector<Message> history_;
+  std::optional<Query> asked_;
+};
+
+// A line of standard input, continued while it ends with a backslash; false at its end.
+bool ReadTurn(bool prompt, Terminal* terminal, std::string* turn) {
+  turn->clear();
+  std::string line;
+  if (prompt) terminal->Print("> ");
+  while (std::getline(std::cin, line)) {
+    const bool goes_on = !line.empty() && line.back() == '\\';
+    if (goes_on) line.pop_back();
+    absl::StrAppend(turn, line);
+    if (!goes_on) return true;
+    turn->push_back('\n');
+    if (prompt) terminal->Print("  ");
+  }
+  return !turn->empty();
+}
+
+class ChatCommand : public Command {
+ public:
+  void Declare(CLI::App* app) override {
+    ask_.Declare(app);
+    door_.Declare(app);
+  }
+
+  int Run(Terminal* terminal) override {
+    Interrupt interrupt;
+    const auto door = OpenDoor(door_, terminal);
+    if (!door.ok()) return FailOpening(door.status(), terminal);
+    const bool prompt = isatty(STDIN_FILENO) != 0;
+    if (prompt) terminal->Note("/help lists the orders, /quit ends");
+    interrupt.OnInterrupt([terminal] { terminal->Note("\n/quit or Ctrl-D ends"); });
+    Conversation conversation(ask_, door->get(), &interrupt, terminal);
+    std::string turn;
+    while (ReadTurn(prompt, terminal, &turn)) {
+      if (!conversation.Turn(turn)) return kExitOk;
+    }
+    if (prompt) terminal->Line("");
+    return kExitOk;
+  }
+
+ private:
+  AskFlags ask_;
+  DoorFlags door_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeChatCommand() { return std::make_unique<ChatCommand>(); }
+
+}  // namespace nearfar::cli

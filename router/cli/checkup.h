@@ -1,0 +1,49 @@
+// One line of `nearfar doctor`: what was looked at, how it is, what to do. Each check is a
+// function; doctor_command.cc holds their list. Held by tests/router/cli/doctor_test.cc.
+
+#ifndef NEARFAR_ROUTER_CLI_CHECKUP_H_
+#define NEARFAR_ROUTER_CLI_CHECKUP_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "local_engine/engine.h"
+#include "policies/policy_config.h"
+
+namespace nearfar::cli {
+
+enum class Verdict { kOk, kWarn, kFail };
+
+struct Finding {
+  Verdict verdict = Verdict::kOk;
+  std::string what;    // "model", "far home-server"
+  std::string detail;  // how it is
+  std::string advice;  // what to do; empty where all is well
+};
+
+using Findings = std::vector<Finding>;
+
+// The machine.
+void CheckCpu(Findings* findings);
+void CheckMemory(int64_t model_bytes, Findings* findings);
+void CheckClock(Findings* findings);
+void CheckDisk(const std::string& what, const std::string& folder, Findings* findings);
+
+// Model files that are here; their SHA-256 only where `hash` (seconds a gigabyte).
+void CheckModels(bool hash, Findings* findings);
+
+// The policy's file; empty where it cannot be used.
+std::optional<PolicyConfig> CheckPolicy(const std::string& name, Findings* findings);
+// The near model that the policy (or `model`) names; nullptr where it cannot be opened.
+std::shared_ptr<Engine> CheckNear(const PolicyConfig& config, const std::string& model,
+                                  Findings* findings);
+void CheckCalibrationFits(const PolicyConfig& config, const Engine& engine, Findings* findings);
+// Asks each far target what it runs; waits at most a few seconds for each.
+void CheckFar(const PolicyConfig& config, Findings* findings);
+void CheckBudget(const PolicyConfig& config, Findings* findings);
+
+}  // namespace nearfar::cli
+
+#endif  // NEARFAR_ROUTER_CLI_CHECKUP_H_

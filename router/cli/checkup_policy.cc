@@ -1,0 +1,182 @@
+// doctor's checks of what answers: model files, policy, calibration, far sides, budget.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "cloud_client/cloud_client.h"
+#include "policies/policy.h"
+#include "policies/policy_file.h"
+#include "router/cli/checkup.h"
+#include "router/cli/engine_door.h"
+#include "router/cli/model_files.h"
+#include "router/cli/paths.h"
+#include "router/cloud_backend.h"
+#include "router/ledger.h"
+#include "router/local_backend.h"
+
+namespace nearfar::cli {
+namespace {
+
+constexpr absl::Duration kFarPatience = absl::Seconds(5);
+
+void CheckModel(const ModelFile& file, bool hash, Findings* findings) {
+  const std::string what = absl::StrCat("model ", file.name);
+  if (!hash) {
+    const bool right = file.bytes == file.known->bytes;
+    findings->push_back({right ? Verdict::kOk : Verdict::kFail, what,
+                         absl::StrCat(MebibyteText(file.bytes),
+                                      right ? ", size as published" : ", not the published size"),
+                         right ? "" : absl::StrCat("scripts/models.sh ", file.name)});
+    return;
+  }
+  const absl::Status status = VerifyModelFile(file);
+  findings->push_back({status.ok() ? Verdict::kOk : Verdict::kFail, what,
+                       status.ok()
+                           ? absl::StrCat(MebibyteText(file.bytes), ", SHA-256 as published")
+                           : std::string(status.message()),
+                       status.ok() ? "" : absl::StrCat("scripts/models.sh ", file.name)});
+}
+
+void CheckOneFar(const FarConfig& far, Findings* findings) {
+  const std::string what = absl::StrCat("far ", far.name);
+  const auto fail = [&](const absl::Status& status, const char* advice) {
+    findings->push_back({Verdict::kFail, what, std::string(status.message()), advice});
+  };
+  auto options = MakeCloudOptions(far, [] { return absl::Now(); });
+  if (!options.ok()) {
+    fail(options.status(), "correct the policy, or put the file there");
+    return;
+  }
+  auto client = CloudClient::Create(*std::move(options));
+  if (!client.ok()) {
+    fail(client.status(), "correct the target in the policy");
+    return;
+  }
+  const auto model = (*client)->GetModel(absl::Now() + kFarPatience);
+  if (!model.ok()) {
+    fail(model.status(),
+         "does it run, is the address right, do both certificates have one authority?");
+    return;
+  }
+  findings->push_back({Verdict::kOk, what,
+                       absl::StrFormat("%s at %s, context %d, $%g in / $%g out per million tokens",
+                                       model->model, far.target, model->context_tokens,
+                                       model->input_usd_per_mtok, model->output_usd_per_mtok),
+                       ""});
+}
+
+}  // namespace
+
+void CheckModels(bool hash, Findings* findings) {
+  bool any = false;
+  for (const ModelFile& file : ListModelFiles()) {
+    any = any || file.here;
+    if (file.here && file.known != nullptr) CheckModel(file, hash, findings);
+  }
+  if (!any) {
+    findings->push_back({Verdict::kFail, "models", absl::StrCat("none in ", ModelsFolder()),
+                         "scripts/models.sh fetches the default ones"});
+  }
+}
+
+std::optional<PolicyConfig> CheckPolicy(const std::string& name, Findings* findings) {
+  const absl::StatusOr<std::string> path = FindPolicy(name);
+  if (!path.ok()) {
+    findings->push_back({Verdict::kFail, "policy", std::string(path.status().message()), ""});
+    return std::nullopt;
+  }
+  auto config = LoadPolicyFile(*path, {.search_paths = SharedFolders()});
+  absl::Status status = config.status();
+  if (status.ok()) status = MakePolicy(*config).status();
+  if (!status.ok()) {
+    const std::vector<std::string> lines = absl::StrSplit(status.message(), '\n');
+    findings->push_back({Verdict::kFail, "policy",
+                         lines.size() == 1
+                             ? lines[0]
+                             : absl::StrCat(lines[0], " (and ", lines.size() - 1, " more)"),
+                         absl::StrCat("nearfar policy check ", name, " tells all")});
+    return std::nullopt;
+  }
+  findings->push_back(
+      {Verdict::kOk, "policy",
+       absl::StrCat(config->name, " of ", *path, ", revision ", config->revision.substr(0, 12)),
+       ""});
+  return *std::move(config);
+}
+
+std::shared_ptr<Engine> CheckNear(const PolicyConfig& config, const std::string& model,
+                                  Findings* findings) {
+  const auto engine = OpenEngine(model.empty() ? config.near.model : model, {});
+  if (!engine.ok()) {
+    findings->push_back({Verdict::kFail, "near model", std::string(engine.status().message()),
+                         "without it every question goes far, or fails"});
+    return nullptr;
+  }
+  const ModelInfo& info = (*engine)->info();
+  findings->push_back({Verdict::kOk, "near model",
+                       absl::StrFormat("%s: %s, %s, template %s, context %d, %d threads",
+                                       ModelNameOf(info), info.architecture, info.quantization,
+                                       info.template_name, info.context_tokens, info.threads),
+                       ""});
+  return *engine;
+}
+
+void CheckCalibrationFits(const PolicyConfig& config, const Engine& engine, Findings* findings) {
+  const absl::Status status = CheckCalibration(config, BindingOf(engine.info()));
+  const std::string fallback =
+      absl::StrCat("until then the policy's fallback acts: ", RouteName(config.near.when_unknown));
+  if (status.ok()) {
+    findings->push_back({Verdict::kOk, "calibration",
+                         absl::StrCat(config.near.calibration->name, " belongs to the near model"),
+                         ""});
+  } else if (absl::IsNotFound(status)) {
+    findings->push_back({Verdict::kOk, "calibration", "the policy names none", ""});
+  } else {
+    findings->push_back({Verdict::kWarn, "calibration", std::string(status.message()),
+                         absl::StrCat("fit one for this model (", fallback, ")")});
+  }
+}
+
+void CheckFar(const PolicyConfig& config, Findings* findings) {
+  if (config.far.empty()) {
+    findings->push_back({Verdict::kOk, "far", "the policy names no far side", ""});
+  }
+  for (const FarConfig& far : config.far) CheckOneFar(far, findings);
+}
+
+void CheckBudget(const PolicyConfig& config, Findings* findings) {
+  if (absl::Status made = MakeStateFolder(); !made.ok()) {
+    findings->push_back({Verdict::kFail, "budget", std::string(made.message()), ""});
+    return;
+  }
+  LedgerOptions options;
+  options.path = LedgerPath();
+  options.limit_usd = config.budget.limit_usd;
+  options.window = config.budget.window;
+  const auto ledger = Ledger::Open(options);
+  if (!ledger.ok()) {
+    findings->push_back({Verdict::kWarn, "budget", std::string(ledger.status().message()),
+                         "a running nearfard owns it; nearfar ask --daemon asks there"});
+    return;
+  }
+  const double spent = (*ledger)->SpentUsd();
+  if (!config.budget.limit_usd.has_value()) {
+    findings->push_back({Verdict::kOk, "budget",
+                         absl::StrFormat("$%.6f spent in this window, no limit", spent), ""});
+    return;
+  }
+  const bool left = spent < *config.budget.limit_usd;
+  findings->push_back(
+      {left ? Verdict::kOk : Verdict::kWarn, "budget",
+       absl::StrFormat("$%.6f of $%g spent in this window", spent, *config.budget.limit_usd),
+       left ? "" : "far sides rest until the window ends"});
+}
+
+}  // namespace nearfar::cli

@@ -1,0 +1,62 @@
+// See engine_door.h.
+
+#include "router/cli/engine_door.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "router/catalogue.h"
+
+namespace nearfar::cli {
+namespace {
+
+constexpr int kMostThreads = 1024;
+constexpr int kMostContext = 1 << 20;
+
+// The middle one of the default models answers best for its size on a small machine.
+constexpr const char* kPreferred[] = {"qwen2.5-coder-0.5b-instruct-q4_k_m",
+                                      "smollm2-135m-instruct-q4_1",
+                                      "qwen2.5-coder-1.5b-instruct-q4_k_m"};
+
+absl::StatusOr<std::string> AnyModelFile() {
+  for (const char* name : kPreferred) {
+    const auto path = FindModelFile(name);
+    if (path.ok()) return path;
+  }
+  return absl::NotFoundError(absl::StrCat("no model is in ", ModelsFolder(),
+                                          " (scripts/models.sh fetches the default ones)"));
+}
+
+}  // namespace
+
+void EngineFlags::Declare(CLI::App* app) {
+  app->add_option("--threads", threads, "Threads of the engine; 0 = one a core")
+      ->check(CLI::Range(0, kMostThreads));
+  app->add_option("--context", context_tokens, "Tokens of a session's context; 0 = the default")
+      ->check(CLI::Range(0, kMostContext));
+  app->add_option("--kernels", kernels, "Kernel table by name; default: the best for this CPU");
+}
+
+absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
+                                                   const EngineFlags& flags) {
+  const absl::StatusOr<std::string> path = model.empty() ? AnyModelFile() : FindModelFile(model);
+  if (!path.ok()) return path.status();
+  EngineOptions options;
+  options.threads = flags.threads;
+  options.context_tokens = flags.context_tokens;
+  options.kernels = flags.kernels;
+  absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);
+  if (engine.ok() || absl::StrContains(engine.status().message(), *path)) return engine;
+  return absl::Status(engine.status().code(), absl::StrCat(*path, ": ", engine.status().message()));
+}
+
+std::string ModelNameOf(const ModelInfo& info) {
+  const std::filesystem::path path = info.path;
+  if (const CatalogueModel* model = FindModel(path.filename().string())) return model->name;
+  return path.extension() == ".gguf" ? path.stem().string() : path.filename().string();
+}
+
+}  // namespace nearfar::cli

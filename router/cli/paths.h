@@ -1,0 +1,31 @@
+// Where the program finds policies and keeps what it must remember. Nothing here creates a file
+// except MakeStateFolder.
+
+#ifndef NEARFAR_ROUTER_CLI_PATHS_H_
+#define NEARFAR_ROUTER_CLI_PATHS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace nearfar::cli {
+
+// ${NEARFAR_STATE:-~/.local/state/nearfar}: ledger and decision log.
+std::string StateFolder();
+std::string LedgerPath();
+std::string DecisionLogPath();
+// Makes the folder, 0700. Errors: Unavailable.
+absl::Status MakeStateFolder();
+
+// Folders that may hold presets and calibrations, the nearest first: beside an installed program,
+// then the source tree that it was built from.
+std::vector<std::string> SharedFolders();
+
+// The file of a preset's name or of a path. Errors: NotFound, which lists the presets.
+absl::StatusOr<std::string> FindPolicy(const std::string& name_or_path);
+std::vector<std::string> PresetNames();
+
+}  // namespace nearfar::cli
+
+#endif  // NEARFAR_ROUTER_CLI_PATHS_H_

@@ -1,0 +1,95 @@
+// See program.h. CLI11 reports by exceptions; they end here.
+
+#include "router/cli/program.h"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "router/cli/command.h"
+#include "router/cli/exit_codes.h"
+
+namespace nearfar::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "Answers questions on this device with a small model, and sends them to a larger one far away "
+    "when the expected gain is worth its price.";
+
+struct Declared {
+  CLI::App* app;
+  std::unique_ptr<Command> command;
+};
+
+CLI::App* GroupOf(const CommandEntry& entry, CLI::App* root,
+                  std::map<std::string_view, CLI::App*>* groups) {
+  if (*entry.group == '\0') return root;
+  CLI::App*& group = (*groups)[entry.group];
+  if (group == nullptr) {
+    group = root->add_subcommand(entry.group, GroupSummary(entry.group));
+    group->require_subcommand(1);
+  }
+  return group;
+}
+
+std::vector<Declared> DeclareAll(CLI::App* root) {
+  std::vector<Declared> declared;
+  std::map<std::string_view, CLI::App*> groups;
+  for (const CommandEntry& entry : AllCommands()) {
+    CLI::App* app = GroupOf(entry, root, &groups)->add_subcommand(entry.name, entry.summary);
+    app->footer(absl::StrCat("\nexample:\n  ", entry.example));
+    declared.push_back({app, entry.make()});
+    declared.back().command->Declare(app);
+  }
+  return declared;
+}
+
+// The innermost command that was named, as a person would type it: "nearfar policy check".
+std::string NamedCommand(const CLI::App& app) {
+  std::string name = app.get_name();
+  for (const CLI::App* sub : app.get_subcommands()) {
+    return absl::StrCat(name, " ", NamedCommand(*sub));
+  }
+  return name;
+}
+
+int WrongUse(const CLI::App& root, const CLI::ParseError& error, Terminal* terminal) {
+  std::string message = error.what();
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  terminal->Error(absl::StrCat(message, " (try: ", NamedCommand(root), " --help)"));
+  return kExitUsage;
+}
+
+}  // namespace
+
+int RunProgram(int argc, const char* const* argv, Terminal* terminal) {
+  CLI::App root(kAbout, "nearfar");
+  root.set_version_flag("--version", absl::StrCat("nearfar ", NEARFAR_VERSION));
+  root.require_subcommand(1);
+  root.footer("\nexample:\n  nearfar ask \"What is the capital of Norway?\"\n  nearfar doctor");
+  const std::vector<Declared> declared = DeclareAll(&root);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    // Each application prints its own help; the one that was asked for is the innermost.
+    const CLI::App* app = &root;
+    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+    terminal->Print(app->help());
+    return kExitOk;
+  } catch (const CLI::CallForVersion& version) {
+    terminal->Line(version.what());
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return WrongUse(root, error, terminal);
+  }
+  for (const Declared& entry : declared) {
+    if (entry.app->parsed()) return entry.command->Run(terminal);
+  }
+  return kExitSoftware;
+}
+
+}  // namespace nearfar::cli

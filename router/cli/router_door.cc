@@ -1,0 +1,104 @@
+// The door in this process: engine, far clients, ledger and log are put together as an application
+// that embeds nearfar::router does it.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "local_engine/engine.h"
+#include "policies/policy.h"
+#include "policies/policy_file.h"
+#include "router/cli/answer_door.h"
+#include "router/cli/paths.h"
+#include "router/cloud_backend.h"
+#include "router/decision_log.h"
+#include "router/ledger.h"
+#include "router/local_backend.h"
+
+namespace nearfar::cli {
+namespace {
+
+class RouterDoor : public AnswerDoor {
+ public:
+  explicit RouterDoor(std::unique_ptr<Router> router) : router_(std::move(router)) {}
+
+  std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) override {
+    return router_->Start(std::move(query), std::move(sink));
+  }
+  absl::StatusOr<Decision> Explain(const Query& query) override { return router_->Explain(query); }
+  absl::Status ClearTaint(const std::string& session_key) override {
+    router_->ClearTaint(session_key);
+    return absl::OkStatus();
+  }
+
+ private:
+  std::unique_ptr<Router> router_;
+};
+
+absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const PolicyConfig& config) {
+  LedgerOptions options;
+  options.path = LedgerPath();
+  options.limit_usd = config.budget.limit_usd;
+  options.window = config.budget.window;
+  options.lease_usd = config.budget.lease_usd;
+  absl::StatusOr<std::unique_ptr<Ledger>> ledger = Ledger::Open(options);
+  if (!ledger.ok()) {
+    return absl::Status(
+        ledger.status().code(),
+        absl::StrCat(ledger.status().message(),
+                     " (does a nearfard run with this state? then ask it with --daemon; "
+                     "NEARFAR_STATE chooses another folder)"));
+  }
+  return std::shared_ptr<Ledger>(*std::move(ledger));
+}
+
+absl::StatusOr<std::shared_ptr<DecisionLog>> OpenLog() {
+  absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open({.path = DecisionLogPath()});
+  if (!log.ok()) return log.status();
+  return std::shared_ptr<DecisionLog>(*std::move(log));
+}
+
+// Without a near model a router is a gateway: worth a warning, not an end.
+std::shared_ptr<Backend> OpenNear(const DoorFlags& flags, const PolicyConfig& config,
+                                  Terminal* terminal) {
+  const auto engine =
+      OpenEngine(flags.model.empty() ? config.near.model : flags.model, flags.engine);
+  if (!engine.ok()) {
+    terminal->Error(absl::StrCat("no near model: ", engine.status().message()));
+    return nullptr;
+  }
+  return MakeLocalBackend(*engine, {.model = ModelNameOf((*engine)->info())});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
+                                                           Terminal* terminal) {
+  const absl::StatusOr<std::string> path = FindPolicy(flags.policy);
+  if (!path.ok()) return path.status();
+  absl::StatusOr<PolicyConfig> config = LoadPolicyFile(*path, {.search_paths = SharedFolders()});
+  if (!config.ok()) return config.status();
+  absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(*config);
+  if (!policy.ok()) return policy.status();
+  if (absl::Status made = MakeStateFolder(); !made.ok()) return made;
+
+  RouterOptions options;
+  options.policy = *policy;
+  options.near = OpenNear(flags, *config, terminal);
+  auto far = MakeCloudBackends(*config);
+  if (!far.ok()) return far.status();
+  options.far = *std::move(far);
+  if (options.near == nullptr && options.far.empty()) {
+    return absl::UnavailableError("there is neither a near model nor a far target to answer");
+  }
+  auto ledger = OpenLedger(*config);
+  if (!ledger.ok()) return ledger.status();
+  options.ledger = *std::move(ledger);
+  auto log = OpenLog();
+  if (!log.ok()) return log.status();
+  options.log = *std::move(log);
+  auto router = Router::Create(std::move(options));
+  if (!router.ok()) return router.status();
+  return std::make_unique<RouterDoor>(*std::move(router));
+}
+
+}  // namespace nearfar::cli
