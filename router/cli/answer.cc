@@ -11,7 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "router/cli/decision_view.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -88,9 +88,9 @@ int PrintExplanation(AnswerDoor* door, const Query& query, bool as_json, Termina
   const absl::StatusOr<Decision> decision = door->Explain(query);
   if (!decision.ok()) return terminal->Fail(decision.status());
   if (as_json) {
-    JsonOut json;
+    internal::JsonWriter json;
     DecisionJson(*decision, &json);
-    terminal->Line(json.text());
+    terminal->Line(json.Take());
   } else {
     terminal->Print(FormatDecision(*decision, *terminal));
   }
@@ -124,40 +124,40 @@ std::string Footer(const Answer& answer, const Terminal& terminal) {
 }
 
 std::string AnswerJson(const Answer& answer) {
-  JsonOut json;
-  json.Object([&] {
-    json.Field("request_id", answer.request_id);
-    if (answer.finished.has_value()) {
-      const Finished& finished = *answer.finished;
-      json.Field("answer", finished.text);
-      json.Field("route", RouteOf(finished));
-      json.Field("source", finished.source);
-      json.Field("reason", ReasonText(answer));
-      json.Field("detail", answer.first.has_value() ? answer.first->detail : "");
-      json.Field("confidence", finished.confidence);
-      json.Field("flagged", finished.flagged);
-      json.Field("flag_reason", finished.flag_reason);
-      json.Field("finish_reason", FinishReasonName(finished.reason));
-      json.Field("near_tokens", finished.near_usage.completion_tokens);
-      json.Field("far_tokens", finished.far_usage.completion_tokens);
-      json.Field("prompt_tokens",
-                 std::max(finished.near_usage.prompt_tokens, finished.far_usage.prompt_tokens));
-      json.Field("cost_usd", finished.cost_usd);
-      json.Field("seconds", absl::ToDoubleSeconds(finished.elapsed));
-      json.Field("ttft_seconds", absl::ToDoubleSeconds(finished.ttft));
-    } else {
-      json.Key("error").Object([&] {
-        json.Field("code", absl::StatusCodeToString(answer.failed.status.code()));
-        json.Field("message", answer.failed.status.message());
-      });
-      json.Field("cost_usd", answer.failed.cost_usd);
-    }
-    json.Key("decisions").Array([&] {
-      if (answer.first.has_value()) DecisionJson(*answer.first, &json);
-      if (answer.finished.has_value()) DecisionJson(answer.finished->decision, &json);
-    });
-  });
-  return json.text();
+  internal::JsonWriter json;
+  json.BeginObject();
+  json.Field("request_id", answer.request_id);
+  if (answer.finished.has_value()) {
+    const Finished& finished = *answer.finished;
+    json.Field("answer", finished.text);
+    json.Field("route", RouteOf(finished));
+    json.Field("source", finished.source);
+    json.Field("reason", ReasonText(answer));
+    json.Field("detail", answer.first.has_value() ? answer.first->detail : "");
+    json.Field("confidence", finished.confidence);
+    json.Field("flagged", finished.flagged);
+    json.Field("flag_reason", finished.flag_reason);
+    json.Field("finish_reason", FinishReasonName(finished.reason));
+    json.Field("near_tokens", finished.near_usage.completion_tokens);
+    json.Field("far_tokens", finished.far_usage.completion_tokens);
+    json.Field("prompt_tokens",
+               std::max(finished.near_usage.prompt_tokens, finished.far_usage.prompt_tokens));
+    json.Field("cost_usd", finished.cost_usd);
+    json.Field("seconds", absl::ToDoubleSeconds(finished.elapsed));
+    json.Field("ttft_seconds", absl::ToDoubleSeconds(finished.ttft));
+  } else {
+    json.Key("error").BeginObject();
+    json.Field("code", absl::StatusCodeToString(answer.failed.status.code()));
+    json.Field("message", answer.failed.status.message());
+    json.EndObject();
+    json.Field("cost_usd", answer.failed.cost_usd);
+  }
+  json.Key("decisions").BeginArray();
+  if (answer.first.has_value()) DecisionJson(*answer.first, &json);
+  if (answer.finished.has_value()) DecisionJson(answer.finished->decision, &json);
+  json.EndArray();
+  json.EndObject();
+  return json.Take();
 }
 
 int ExitCodeOf(const Answer& answer) {

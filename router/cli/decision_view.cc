@@ -85,38 +85,38 @@ std::string FormatDecision(const Decision& decision, const Terminal& terminal) {
   return text;
 }
 
-void DecisionJson(const Decision& decision, JsonOut* json) {
-  json->Object([&] {
-    json->Field("route", RouteName(decision.route));
-    json->Field("target", decision.target);
-    json->Field("reason", ReasonName(decision.reason));
-    json->Field("detail", decision.detail);
-    json->Field("score", decision.score);
-    json->Field("threshold", decision.threshold);
-    json->Field("confidence", decision.confidence);
-    json->Field("propensity", decision.propensity);
-    json->Field("flagged", decision.flagged);
-    json->Key("terms").Array([&] {
-      for (const Term& term : decision.terms) {
-        json->Object([&] {
-          json->Field("name", term.name);
-          json->Field("value", term.value);
-          json->Field("unit", term.unit);
-        });
-      }
-    });
-    json->Key("flips").Array([&] {
-      for (const Flip& flip : decision.flips) {
-        json->Object([&] {
-          json->Field("input", flip.input);
-          json->Field("current", flip.current);
-          json->Field("flips_at", flip.flips_at);
-          json->Field("to", RouteName(flip.to));
-          json->Field("unit", flip.unit);
-        });
-      }
-    });
-  });
+void DecisionJson(const Decision& decision, internal::JsonWriter* json) {
+  json->BeginObject();
+  json->Field("route", RouteName(decision.route));
+  json->Field("target", decision.target);
+  json->Field("reason", ReasonName(decision.reason));
+  json->Field("detail", decision.detail);
+  json->Field("score", decision.score);
+  json->Field("threshold", decision.threshold);
+  json->Field("confidence", decision.confidence);
+  json->Field("propensity", decision.propensity);
+  json->Field("flagged", decision.flagged);
+  json->Key("terms").BeginArray();
+  for (const Term& term : decision.terms) {
+    json->BeginObject();
+    json->Field("name", term.name);
+    json->Field("value", term.value);
+    json->Field("unit", term.unit);
+    json->EndObject();
+  }
+  json->EndArray();
+  json->Key("flips").BeginArray();
+  for (const Flip& flip : decision.flips) {
+    json->BeginObject();
+    json->Field("input", flip.input);
+    json->Field("current", flip.current);
+    json->Field("flips_at", flip.flips_at);
+    json->Field("to", RouteName(flip.to));
+    json->Field("unit", flip.unit);
+    json->EndObject();
+  }
+  json->EndArray();
+  json->EndObject();
 }
 
 }  // namespace nearfar::cli

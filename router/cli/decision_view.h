@@ -6,8 +6,8 @@
 #include <string>
 
 #include "policies/decision.h"
-#include "router/cli/json_out.h"
 #include "router/cli/terminal.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 
@@ -21,7 +21,7 @@ std::string ValueText(double value, const std::string& unit);
 std::string FormatDecision(const Decision& decision, const Terminal& terminal);
 
 // As one JSON object, the next value of `json`.
-void DecisionJson(const Decision& decision, JsonOut* json);
+void DecisionJson(const Decision& decision, internal::JsonWriter* json);
 
 }  // namespace nearfar::cli
 

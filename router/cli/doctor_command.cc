@@ -11,8 +11,8 @@
 #include "router/cli/checkup.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
 #include "router/cli/paths.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -90,21 +90,21 @@ class DoctorCommand : public Command {
   }
 
   static void PrintJson(const Findings& findings, Terminal* terminal) {
-    JsonOut json;
-    json.Object([&] {
-      json.Field("ok", Count(findings, Verdict::kFail) == 0);
-      json.Key("findings").Array([&] {
-        for (const Finding& finding : findings) {
-          json.Object([&] {
-            json.Field("verdict", VerdictName(finding.verdict));
-            json.Field("what", finding.what);
-            json.Field("detail", finding.detail);
-            json.Field("advice", finding.advice);
-          });
-        }
-      });
-    });
-    terminal->Line(json.text());
+    internal::JsonWriter json;
+    json.BeginObject();
+    json.Field("ok", Count(findings, Verdict::kFail) == 0);
+    json.Key("findings").BeginArray();
+    for (const Finding& finding : findings) {
+      json.BeginObject();
+      json.Field("verdict", VerdictName(finding.verdict));
+      json.Field("what", finding.what);
+      json.Field("detail", finding.detail);
+      json.Field("advice", finding.advice);
+      json.EndObject();
+    }
+    json.EndArray();
+    json.EndObject();
+    terminal->Line(json.Take());
   }
 
   std::string policy_ = "balanced", model_;

@@ -16,7 +16,7 @@
 #include "router/cli/engine_door.h"
 #include "router/cli/exit_codes.h"
 #include "router/cli/interrupt.h"
-#include "router/cli/json_out.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -67,31 +67,31 @@ std::string JsonOf(const ModelInfo& info, const GenerateResult& result,
                    const std::vector<Token>& tokens) {
   std::string text;
   for (const Token& token : tokens) absl::StrAppend(&text, token.text);
-  JsonOut json;
-  json.Object([&] {
-    json.Field("model", ModelNameOf(info));
-    json.Field("kernels", info.kernels);
-    json.Field("threads", info.threads);
-    json.Field("text", text);
-    json.Field("stop_reason", StopReasonName(result.reason));
-    json.Field("prompt_tokens", result.prompt_tokens);
-    json.Field("reused_tokens", result.reused_tokens);
-    json.Field("completion_tokens", result.completion_tokens);
-    json.Field("prefill_seconds", result.prefill_seconds);
-    json.Field("decode_seconds", result.decode_seconds);
-    json.Key("tokens").Array([&] {
-      for (const Token& token : tokens) {
-        json.Object([&] {
-          json.Field("id", token.id);
-          json.Field("text", token.text);
-          json.Field("logprob", static_cast<double>(token.logprob));
-          json.Field("entropy", static_cast<double>(token.entropy));
-          json.Field("margin", static_cast<double>(token.margin));
-        });
-      }
-    });
-  });
-  return json.text();
+  internal::JsonWriter json;
+  json.BeginObject();
+  json.Field("model", ModelNameOf(info));
+  json.Field("kernels", info.kernels);
+  json.Field("threads", info.threads);
+  json.Field("text", text);
+  json.Field("stop_reason", StopReasonName(result.reason));
+  json.Field("prompt_tokens", result.prompt_tokens);
+  json.Field("reused_tokens", result.reused_tokens);
+  json.Field("completion_tokens", result.completion_tokens);
+  json.Field("prefill_seconds", result.prefill_seconds);
+  json.Field("decode_seconds", result.decode_seconds);
+  json.Key("tokens").BeginArray();
+  for (const Token& token : tokens) {
+    json.BeginObject();
+    json.Field("id", token.id);
+    json.Field("text", token.text);
+    json.Field("logprob", static_cast<double>(token.logprob));
+    json.Field("entropy", static_cast<double>(token.entropy));
+    json.Field("margin", static_cast<double>(token.margin));
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+  return json.Take();
 }
 
 class GenerateCommand : public Command {

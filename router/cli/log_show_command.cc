@@ -10,9 +10,9 @@
 #include "absl/time/time.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
 #include "router/cli/log_door.h"
 #include "router/cli/table.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {

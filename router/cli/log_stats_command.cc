@@ -14,9 +14,9 @@
 #include "absl/time/time.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
 #include "router/cli/log_door.h"
 #include "router/cli/table.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -56,20 +56,20 @@ void AddRow(Table* table, const std::string& side, const std::string& reason, co
               absl::StrFormat("%.6f", group.cost_usd)});
 }
 
-void AddJson(JsonOut* json, const std::string& side, const std::string& reason,
+void AddJson(internal::JsonWriter* json, const std::string& side, const std::string& reason,
              const Group& group) {
-  json->Object([&] {
-    json->Field("answered_by", side);
-    json->Field("reason", reason);
-    json->Field("count", group.count);
-    json->Field("flagged", group.flagged);
-    json->Field("failed", group.failed);
-    json->Field("seconds_median", Quantile(group.seconds, 0.5));
-    json->Field("seconds_p95", Quantile(group.seconds, 0.95));
-    json->Field("tokens", group.tokens);
-    json->Field("egress_bytes", group.egress_bytes);
-    json->Field("cost_usd", group.cost_usd);
-  });
+  json->BeginObject();
+  json->Field("answered_by", side);
+  json->Field("reason", reason);
+  json->Field("count", group.count);
+  json->Field("flagged", group.flagged);
+  json->Field("failed", group.failed);
+  json->Field("seconds_median", Quantile(group.seconds, 0.5));
+  json->Field("seconds_p95", Quantile(group.seconds, 0.95));
+  json->Field("tokens", group.tokens);
+  json->Field("egress_bytes", group.egress_bytes);
+  json->Field("cost_usd", group.cost_usd);
+  json->EndObject();
 }
 
 class LogStatsCommand : public Command {
@@ -124,16 +124,16 @@ class LogStatsCommand : public Command {
   }
 
   void PrintJson(const Groups& groups, const Group& all, Terminal* terminal) const {
-    JsonOut json;
-    json.Object([&] {
-      json.Field("since", since_);
-      json.Key("all");
-      AddJson(&json, "all", "", all);
-      json.Key("groups").Array([&] {
-        for (const auto& [key, group] : groups) AddJson(&json, key.first, key.second, group);
-      });
-    });
-    terminal->Line(json.text());
+    internal::JsonWriter json;
+    json.BeginObject();
+    json.Field("since", since_);
+    json.Key("all");
+    AddJson(&json, "all", "", all);
+    json.Key("groups").BeginArray();
+    for (const auto& [key, group] : groups) AddJson(&json, key.first, key.second, group);
+    json.EndArray();
+    json.EndObject();
+    terminal->Line(json.Take());
   }
 
   LogFlags log_;

@@ -19,9 +19,9 @@
 #include "local_engine/tokenizer/tokenizer.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
 #include "router/cli/model_files.h"
 #include "router/cli/table.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -176,47 +176,46 @@ class ModelsInspectCommand : public Command {
 
   void PrintJson(const std::string& path, const GgufFile& file, Terminal* terminal) const {
     const Readings readings = ReadingsOf(file);
-    JsonOut json;
-    json.Object([&] {
-      json.Field("path", path);
-      json.Field("version", static_cast<int64_t>(file.version()));
-      json.Field("bytes", file.file_bytes());
-      json.Field("fingerprint", file.Fingerprint());
-      json.Field("tokenizer", readings.tokenizer);
-      json.Field("chat_template", readings.chat_template);
-      json.Key("metadata").Object([&] {
-        for (const GgufEntry& entry : file.entries()) {
-          json.Field(entry.key, ValueText(file, entry));
-        }
-      });
-      json.Key("types").Object([&] {
-        for (const auto& [type, share] : SharesOf(file)) {
-          json.Key(type).Object(
-              [&, count = share.count, elements = share.elements, bytes = share.bytes] {
-                json.Field("tensors", count);
-                json.Field("elements", elements);
-                json.Field("bytes", bytes);
-              });
-        }
-      });
-      if (tensors_) TensorsJson(file, &json);
-    });
-    terminal->Line(json.text());
+    internal::JsonWriter json;
+    json.BeginObject();
+    json.Field("path", path);
+    json.Field("version", static_cast<int64_t>(file.version()));
+    json.Field("bytes", file.file_bytes());
+    json.Field("fingerprint", file.Fingerprint());
+    json.Field("tokenizer", readings.tokenizer);
+    json.Field("chat_template", readings.chat_template);
+    json.Key("metadata").BeginObject();
+    for (const GgufEntry& entry : file.entries()) {
+      json.Field(entry.key, ValueText(file, entry));
+    }
+    json.EndObject();
+    json.Key("types").BeginObject();
+    for (const auto& [type, share] : SharesOf(file)) {
+      json.Key(type).BeginObject();
+      json.Field("tensors", share.count);
+      json.Field("elements", share.elements);
+      json.Field("bytes", share.bytes);
+      json.EndObject();
+    }
+    json.EndObject();
+    if (tensors_) TensorsJson(file, &json);
+    json.EndObject();
+    terminal->Line(json.Take());
   }
 
-  static void TensorsJson(const GgufFile& file, JsonOut* json) {
-    json->Key("tensors").Array([&] {
-      for (const GgufTensor& tensor : file.tensors()) {
-        json->Object([&] {
-          json->Field("name", tensor.name);
-          json->Field("type", TypeName(tensor.dtype));
-          json->Key("shape").Array([&] {
-            for (int64_t dimension : tensor.shape) json->Int(dimension);
-          });
-          json->Field("bytes", tensor.bytes);
-        });
-      }
-    });
+  static void TensorsJson(const GgufFile& file, internal::JsonWriter* json) {
+    json->Key("tensors").BeginArray();
+    for (const GgufTensor& tensor : file.tensors()) {
+      json->BeginObject();
+      json->Field("name", tensor.name);
+      json->Field("type", TypeName(tensor.dtype));
+      json->Key("shape").BeginArray();
+      for (int64_t dimension : tensor.shape) json->Value(dimension);
+      json->EndArray();
+      json->Field("bytes", tensor.bytes);
+      json->EndObject();
+    }
+    json->EndArray();
   }
 
   std::string model_;

@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
 #include "router/cli/model_files.h"
 #include "router/cli/table.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -43,27 +43,30 @@ class ModelsListCommand : public Command {
   }
 
  private:
+  static void CatalogueFields(const CatalogueModel& model, internal::JsonWriter* json) {
+    json->Field("file", model.file);
+    json->Field("sha256", model.sha256);
+    json->Field("licence", model.licence);
+    json->Field("default", model.by_default);
+    json->Key("aliases").BeginArray();
+    for (const char* alias : model.aliases) json->Value(alias);
+    json->EndArray();
+  }
+
   static void PrintJson(const std::vector<ModelFile>& files, Terminal* terminal) {
-    JsonOut json;
-    json.Array([&] {
-      for (const ModelFile& file : files) {
-        json.Object([&] {
-          json.Field("name", file.name);
-          json.Field("path", file.path);
-          json.Field("here", file.here);
-          json.Field("bytes", file.here ? file.bytes : file.known->bytes);
-          if (file.known == nullptr) return;
-          json.Field("file", file.known->file);
-          json.Field("sha256", file.known->sha256);
-          json.Field("licence", file.known->licence);
-          json.Field("default", file.known->by_default);
-          json.Key("aliases").Array([&] {
-            for (const char* alias : file.known->aliases) json.String(alias);
-          });
-        });
-      }
-    });
-    terminal->Line(json.text());
+    internal::JsonWriter json;
+    json.BeginArray();
+    for (const ModelFile& file : files) {
+      json.BeginObject();
+      json.Field("name", file.name);
+      json.Field("path", file.path);
+      json.Field("here", file.here);
+      json.Field("bytes", file.here ? file.bytes : file.known->bytes);
+      if (file.known != nullptr) CatalogueFields(*file.known, &json);
+      json.EndObject();
+    }
+    json.EndArray();
+    terminal->Line(json.Take());
   }
 
   bool json_ = false;

@@ -10,8 +10,8 @@
 #include "policies/policy_file.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
-#include "router/cli/json_out.h"
 #include "router/cli/paths.h"
+#include "router/internal/json_writer.h"
 
 namespace nearfar::cli {
 namespace {
@@ -77,19 +77,19 @@ class PolicyCheckCommand : public Command {
  private:
   static void PrintJson(const std::string& file, const absl::StatusOr<PolicyConfig>& config,
                         Terminal* terminal) {
-    JsonOut json;
-    json.Object([&] {
-      json.Field("file", file);
-      json.Field("ok", config.ok());
-      if (config.ok()) {
-        json.Field("name", config->name);
-        json.Field("revision", config->revision);
-        json.Field("kind", KindName(config->choose.kind));
-      } else {
-        json.Field("errors", config.status().message());
-      }
-    });
-    terminal->Line(json.text());
+    internal::JsonWriter json;
+    json.BeginObject();
+    json.Field("file", file);
+    json.Field("ok", config.ok());
+    if (config.ok()) {
+      json.Field("name", config->name);
+      json.Field("revision", config->revision);
+      json.Field("kind", KindName(config->choose.kind));
+    } else {
+      json.Field("errors", config.status().message());
+    }
+    json.EndObject();
+    terminal->Line(json.Take());
   }
 
   std::vector<std::string> files_;

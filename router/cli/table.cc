@@ -6,29 +6,13 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "router/internal/utf8.h"
 
 namespace nearfar::cli {
 namespace {
 
 constexpr int kGap = 2;
 constexpr int kLeastRest = 16;
-
-struct CodePoint {
-  uint32_t value;
-  size_t bytes;
-};
-
-// The code point at `at`; a byte that begins none stands for itself.
-CodePoint Decode(std::string_view text, size_t at) {
-  const auto lead = static_cast<unsigned char>(text[at]);
-  const size_t bytes = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  if (lead < 0xC0 || at + bytes > text.size()) return {lead, 1};
-  uint32_t value = lead & (0xFF >> (bytes + 1));
-  for (size_t i = 1; i < bytes; ++i) {
-    value = value << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3F);
-  }
-  return {value, bytes};
-}
 
 struct Range {
   uint32_t first, last;
@@ -51,9 +35,10 @@ bool In(const Range (&ranges)[N], uint32_t value) {
                      [&](const Range& r) { return r.first <= value && value <= r.last; });
 }
 
-int WidthOf(uint32_t value) {
-  if (value < 0x20 || In(kNoWidth, value)) return 0;
-  return In(kWide, value) ? 2 : 1;
+int WidthOf(const internal::CodePoint& point) {
+  if (point.kind != internal::CodePoint::Kind::kValid) return 1;  // shown as one U+FFFD
+  if (point.value < 0x20 || In(kNoWidth, point.value)) return 0;
+  return In(kWide, point.value) ? 2 : 1;
 }
 
 std::string OnOneLine(std::string_view text) {
@@ -83,9 +68,9 @@ std::string Padded(const std::string& cell, int width, Table::Align align, bool 
 int DisplayWidth(std::string_view text) {
   int width = 0;
   for (size_t at = 0; at < text.size();) {
-    const CodePoint point = Decode(text, at);
-    width += WidthOf(point.value);
-    at += point.bytes;
+    const internal::CodePoint point = internal::FirstCodePoint(text.substr(at));
+    width += WidthOf(point);
+    at += point.length;
   }
   return width;
 }
@@ -96,10 +81,10 @@ std::string Fit(std::string_view text, int columns) {
   int width = 0;
   size_t at = 0;
   while (at < line.size()) {
-    const CodePoint point = Decode(line, at);
-    if (width + WidthOf(point.value) > columns - 1) break;
-    width += WidthOf(point.value);
-    at += point.bytes;
+    const internal::CodePoint point = internal::FirstCodePoint(std::string_view(line).substr(at));
+    if (width + WidthOf(point) > columns - 1) break;
+    width += WidthOf(point);
+    at += point.length;
   }
   return absl::StrCat(line.substr(0, at), "…");
 }
