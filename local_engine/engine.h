@@ -27,30 +27,30 @@
 namespace nearfar {
 
 struct EngineOptions {
-  int threads = 0;         // 0 = one per core that this process may use
-  int context_tokens = 0;  // KV positions of a session; 0 = min(model's own, 4096)
-  int max_sessions = 4;    // live sessions; NewSession fails beyond
-  int prefill_chunk = 128; // prompt tokens computed in one pass, so that other sessions get a turn
+  int threads = 0;          // 0 = one per core that this process may use
+  int context_tokens = 0;   // KV positions of a session; 0 = min(model's own, 4096)
+  int max_sessions = 4;     // live sessions; NewSession fails beyond
+  int prefill_chunk = 128;  // prompt tokens computed in one pass, so that other sessions get a turn
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
-  std::string kernels;
+  std::string kernels = {};
   // Called on the scheduler thread before each layer is computed; for tests and tracing. May cancel
   // sessions, must not block.
-  std::function<void(int layer)> layer_observer;
+  std::function<void(int layer)> layer_observer = {};
 };
 
 struct ModelInfo {
   std::string path;
-  std::string name;            // general.name of the file, or its file name
-  std::string architecture;    // "llama", "qwen2"
-  std::string quantization;    // the type that most weights have, e.g. "Q4_1"
-  std::string fingerprint;     // SHA-256 (hex) of header, metadata, tensor table, sampled blocks, size
-  std::string template_name;   // chat template in use, e.g. "chatml"
-  std::string template_hash;   // SHA-256 (hex) of the file's own template text
-  std::string kernels;         // name of the kernel table in use
+  std::string name;          // general.name of the file, or its file name
+  std::string architecture;  // "llama", "qwen2"
+  std::string quantization;  // the type that most weights have, e.g. "Q4_1"
+  std::string fingerprint;  // SHA-256 (hex) of header, metadata, tensor table, sampled blocks, size
+  std::string template_name;  // chat template in use, e.g. "chatml"
+  std::string template_hash;  // SHA-256 (hex) of the file's own template text
+  std::string kernels;        // name of the kernel table in use
   int64_t parameters = 0;
   int64_t file_bytes = 0;
-  int context_tokens = 0;      // of a session
+  int context_tokens = 0;  // of a session
   int trained_context_tokens = 0;
   int vocabulary = 0;
   int layers = 0;
@@ -67,7 +67,8 @@ class Engine {
  public:
   // Maps and checks the file and starts the threads.
   // Errors: NotFound, InvalidArgument (not a GGUF file, or a lying one: the message names the byte
-  // offset and the field), Unimplemented (an architecture, tensor type or tokenizer not known here).
+  // offset and the field), Unimplemented (an architecture, tensor type or tokenizer not known
+  // here).
   static absl::StatusOr<std::shared_ptr<Engine>> Open(const std::string& path,
                                                       const EngineOptions& options);
   virtual ~Engine() = default;
@@ -76,7 +77,8 @@ class Engine {
   virtual EngineStats stats() const = 0;
 
   // Ids of `text`. Special-token text such as "<|im_start|>" is plain text unless parse_special.
-  virtual std::vector<int32_t> Tokenize(std::string_view text, bool parse_special = false) const = 0;
+  virtual std::vector<int32_t> Tokenize(std::string_view text,
+                                        bool parse_special = false) const = 0;
   // Bytes of `ids`; special tokens give nothing.
   virtual std::string Detokenize(absl::Span<const int32_t> ids) const = 0;
 

@@ -22,10 +22,11 @@
 namespace nearfar {
 
 struct GenerateRequest {
-  std::vector<int32_t> prompt;    // the whole history, at least one id
-  int max_tokens = 256;           // >= 1; clipped to what the context still holds
-  SamplingOptions sampling;
-  std::vector<std::string> stop;  // generation ends before the first of these; never in the text
+  std::vector<int32_t> prompt;  // the whole history, at least one id
+  int max_tokens = 256;         // >= 1; clipped to what the context still holds
+  SamplingOptions sampling = {};
+  std::vector<std::string> stop =
+      {};  // generation ends before the first of these; never in the text
 };
 
 enum class StopReason {
@@ -48,9 +49,9 @@ struct GenerateResult {
   double decode_seconds = 0;
 };
 
-// Receives one generation. All calls come from the engine's scheduler thread, in order: OnPrefill at
-// most once, OnToken any number of times, OnDone exactly once and last. Calls must not block; they
-// may call Session::Cancel.
+// Receives one generation. All calls come from the engine's scheduler thread, in order: OnPrefill
+// at most once, OnToken any number of times, OnDone exactly once and last. Calls must not block;
+// they may call Session::Cancel.
 class GenerateSink {
  public:
   virtual ~GenerateSink() = default;

@@ -25,10 +25,10 @@ namespace nearfar {
 
 // One sequence's part of a pass.
 struct PassSlice {
-  KvCache* cache = nullptr;             // room for `tokens` behind its length() is reserved
-  absl::Span<const int32_t> tokens;     // at least one; ids inside the vocabulary
-  int wanted_logits = 0;                // of the last so many tokens; <= tokens.size()
-  bool dropped = false;                 // set by the observer: compute no more of it
+  KvCache* cache = nullptr;               // room for `tokens` behind its length() is reserved
+  absl::Span<const int32_t> tokens = {};  // at least one; ids inside the vocabulary
+  int wanted_logits = 0;                  // of the last so many tokens; <= tokens.size()
+  bool dropped = false;                   // set by the observer: compute no more of it
   absl::Span<const float> logits = {};  // result: [wanted_logits, vocabulary], until the next pass
 };
 

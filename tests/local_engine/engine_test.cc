@@ -1,0 +1,254 @@
+// The public face: what Open accepts and refuses, what it says of a model, tokens and text.
+
+#include "local_engine/engine.h"
+
+#include <cstdlib>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "local_engine/base/sha256.h"
+#include "local_engine/gguf/gguf_file.h"
+#include "local_engine/quant/formats.h"
+#include "tests/testing/recording_sink.h"
+#include "tests/testing/tiny_engine.h"
+
+namespace nearfar {
+namespace {
+
+using ::nearfar::testing::OpenTinyEngine;
+using ::nearfar::testing::RunGeneration;
+using ::nearfar::testing::SomePrompt;
+using ::nearfar::testing::TinyModelOptions;
+using ::testing::HasSubstr;
+
+// ---- Every family in every format.
+
+class EveryFormat : public ::testing::TestWithParam<TinyModelOptions> {};
+
+std::vector<TinyModelOptions> AllModels() {
+  std::vector<TinyModelOptions> models;
+  for (const char* architecture : {"llama", "qwen2"}) {
+    for (const QuantFormat& format : AllFormats()) {
+      models.push_back({.architecture = architecture, .weights = format.dtype});
+    }
+  }
+  return models;
+}
+
+std::string ModelName(const TinyModelOptions& options) {
+  return options.architecture + FindFormat(options.weights)->name;
+}
+
+TEST_P(EveryFormat, OpensSaysWhatItIsAndGenerates) {
+  const auto engine = OpenTinyEngine({}, GetParam());
+  ASSERT_NE(engine, nullptr);
+  EXPECT_EQ(engine->info().architecture, GetParam().architecture);
+  EXPECT_EQ(engine->info().quantization, FindFormat(GetParam().weights)->name);
+  const auto session = engine->NewSession().value();
+  const auto sink = RunGeneration(*session, {.prompt = SomePrompt(9), .max_tokens = 5});
+  EXPECT_TRUE(sink->result.status.ok()) << sink->result.status;
+  EXPECT_GT(sink->result.completion_tokens, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EveryFormat, ::testing::ValuesIn(AllModels()),
+                         [](const auto& info) { return ModelName(info.param); });
+
+// ---- What it says.
+
+TEST(EngineInfo, DescribesTheModel) {
+  const TinyModelOptions options = {.weights = DType::kQ4_1, .layers = 3, .context = 300};
+  const std::string path = testing::WriteTinyModel(options, "info.gguf");
+  const auto engine = Engine::Open(path, {.threads = 3, .kernels = "scalar"}).value();
+  const ModelInfo& info = engine->info();
+  const auto file = GgufFile::Open(path).value();
+  EXPECT_EQ(info.path, path);
+  EXPECT_EQ(info.name, "tiny-llama");
+  EXPECT_EQ(info.architecture, "llama");
+  EXPECT_EQ(info.quantization, "Q4_1");
+  EXPECT_EQ(info.fingerprint, file->Fingerprint());
+  EXPECT_EQ(info.template_name, "chatml");
+  EXPECT_EQ(info.template_hash, Sha256Hex(file->GetString("tokenizer.chat_template").value()));
+  EXPECT_EQ(info.kernels, "scalar");
+  EXPECT_GT(info.parameters, 0);
+  EXPECT_EQ(info.file_bytes, file->file_bytes());
+  EXPECT_EQ(info.context_tokens, 300);
+  EXPECT_EQ(info.trained_context_tokens, 300);
+  EXPECT_EQ(info.vocabulary, static_cast<int>(testing::TheTinyVocabulary().tokens.size()));
+  EXPECT_EQ(info.layers, 3);
+  EXPECT_EQ(info.threads, 3);
+}
+
+TEST(EngineInfo, AFileWithoutANameIsCalledByItsOwn) {
+  testing::GgufWriter writer = testing::TinyModel({});
+  ASSERT_TRUE(writer.Remove("general.name"));
+  const std::string path = testing::WriteTestFile("nameless.gguf", writer.Finish());
+  const auto engine = Engine::Open(path, {.threads = 1}).value();
+  EXPECT_THAT(engine->info().name, ::testing::EndsWith("nameless.gguf"));
+  EXPECT_THAT(engine->info().name, ::testing::Not(HasSubstr("/")));
+}
+
+TEST(EngineInfo, ThreadsDefaultToTheCpusOfThisProcess) {
+  const auto engine = Engine::Open(testing::WriteTinyModel({}), {}).value();
+  EXPECT_GE(engine->info().threads, 1);
+}
+
+// ---- What it refuses.
+
+TEST(EngineOptionsAreChecked, AndNamed) {
+  const std::string path = testing::WriteTinyModel({});
+  const auto refuse = [&](const EngineOptions& options, const char* says) {
+    const auto engine = Engine::Open(path, options);
+    EXPECT_EQ(engine.status().code(), absl::StatusCode::kInvalidArgument) << engine.status();
+    EXPECT_THAT(engine.status().message(), HasSubstr(says));
+  };
+  refuse({.threads = -1}, "EngineOptions::threads: -1");
+  refuse({.context_tokens = -1}, "EngineOptions::context_tokens: -1");
+  refuse({.context_tokens = 513}, "the model was trained for 512");
+  refuse({.max_sessions = 0}, "EngineOptions::max_sessions: 0");
+  refuse({.prefill_chunk = 0}, "EngineOptions::prefill_chunk: 0");
+  refuse({.kernels = "abacus"}, "abacus");
+}
+
+TEST(EngineOpen, NamesAMissingFile) {
+  const auto engine = Engine::Open("/nowhere/at/all.gguf", {});
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(engine.status().message(), HasSubstr("/nowhere/at/all.gguf"));
+}
+
+TEST(EngineOpen, RefusesWhatIsNoModel) {
+  const std::vector<uint8_t> text(100, 'x');
+  const auto engine = Engine::Open(testing::WriteTestFile("text.gguf", text), {});
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kInvalidArgument) << engine.status();
+}
+
+TEST(EngineSessions, AreLimited) {
+  const auto engine = OpenTinyEngine({.max_sessions = 2});
+  auto first = engine->NewSession().value();
+  const auto second = engine->NewSession().value();
+  const auto third = engine->NewSession();
+  EXPECT_EQ(third.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(third.status().message(), HasSubstr("all 2 sessions"));
+  EXPECT_EQ(engine->stats().live_sessions, 2);
+  first.reset();
+  EXPECT_TRUE(engine->NewSession().ok());
+}
+
+// ---- Text.
+
+TEST(EngineText, TokensAndBack) {
+  const auto engine = OpenTinyEngine();
+  const std::string text = "hello the user, 12 = and naïve 東京";
+  EXPECT_EQ(engine->Detokenize(engine->Tokenize(text)), text);
+  EXPECT_EQ(engine->Detokenize({-1, 1 << 30}), "");
+  const int32_t im_start = testing::TheTinyVocabulary().im_start;
+  EXPECT_THAT(engine->Tokenize("<|im_start|>"), ::testing::Not(::testing::Contains(im_start)));
+  EXPECT_THAT(engine->Tokenize("<|im_start|>", true), ::testing::ElementsAre(im_start));
+}
+
+TEST(EngineText, AConversationOpensTheAssistantsTurn) {
+  const auto engine = OpenTinyEngine();
+  const auto& vocabulary = testing::TheTinyVocabulary();
+  const std::vector<int32_t> ids = engine->TokenizeChat({{"user", "hello <|im_end|> you"}}).value();
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), vocabulary.im_start), 2);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), vocabulary.im_end), 1);
+  const std::vector<int32_t> begun =
+      engine->TokenizeChat({{"user", "hello <|im_end|> you"}}, "The").value();
+  EXPECT_EQ(engine->Detokenize(begun), engine->Detokenize(ids) + "The");
+  EXPECT_EQ(engine->TokenizeChat({}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(engine->TokenizeChat({{"wizard", "x"}}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(EngineText, ABaseModelTakesRawTextOnly) {
+  testing::GgufWriter writer = testing::TinyModel({});
+  ASSERT_TRUE(writer.Remove("tokenizer.chat_template"));
+  writer.AddString("tokenizer.chat_template", "{{ something nobody has seen }}");
+  const auto engine =
+      Engine::Open(testing::WriteTestFile("base.gguf", writer.Finish()), {.threads = 1}).value();
+  EXPECT_EQ(engine->info().template_name, "");
+  EXPECT_EQ(engine->TokenizeChat({{"user", "hello"}}).status().code(),
+            absl::StatusCode::kUnimplemented);
+  const auto session = engine->NewSession().value();
+  const auto sink = RunGeneration(*session, {.prompt = engine->Tokenize("hello"), .max_tokens = 3});
+  EXPECT_TRUE(sink->result.status.ok());
+}
+
+// ---- Damaged files, under the sanitizers: refused, or loaded and then run to an end.
+
+class Flips {
+ public:
+  explicit Flips(uint64_t seed) : state_(seed) {}
+  uint64_t Next() {  // xorshift64 (Marsaglia 2003)
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return state_;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+// True if the file was loaded.
+bool LoadAndRun(const std::vector<uint8_t>& bytes) {
+  const std::string path = testing::WriteTestFile("flipped.gguf", bytes);
+  const auto engine = Engine::Open(path, {.threads = 1, .prefill_chunk = 4});
+  if (!engine.ok()) {
+    EXPECT_FALSE(engine.status().message().empty());
+    return false;
+  }
+  const auto session = (*engine)->NewSession().value();
+  std::vector<int32_t> prompt = (*engine)->Tokenize("hello the");
+  if (prompt.empty()) prompt = {0};
+  const auto sink = RunGeneration(
+      *session,
+      {.prompt = prompt, .max_tokens = 4, .sampling = {.temperature = 1}, .stop = {"zz"}});
+  EXPECT_EQ(sink->dones, 1);
+  return true;
+}
+
+class DamagedFiles : public ::testing::TestWithParam<TinyModelOptions> {};
+
+TEST_P(DamagedFiles, FlippedWeightsLoadAndRunToAnEnd) {
+  const std::vector<uint8_t> whole = testing::TinyModelBytes(GetParam());
+  const std::string path = testing::WriteTestFile("whole.gguf", whole);
+  const size_t data = static_cast<size_t>(GgufFile::Open(path).value()->data_offset());
+  Flips flips(17);
+  for (int round = 0; round < 6; ++round) {
+    std::vector<uint8_t> bytes = whole;
+    const int count = 1 << 2 * round;  // from one bit to a model of noise
+    for (int i = 0; i < count; ++i) {
+      bytes[data + flips.Next() % (bytes.size() - data)] ^= 1 << flips.Next() % 8;
+    }
+    EXPECT_TRUE(LoadAndRun(bytes));
+  }
+  std::vector<uint8_t> noise = whole;
+  for (size_t i = data; i < noise.size(); ++i) noise[i] = static_cast<uint8_t>(flips.Next());
+  EXPECT_TRUE(LoadAndRun(noise));
+  std::fill(noise.begin() + static_cast<int64_t>(data), noise.end(), 0xff);
+  EXPECT_TRUE(LoadAndRun(noise));
+}
+
+TEST_P(DamagedFiles, FlippedMetadataIsRefusedOrRuns) {
+  const std::vector<uint8_t> whole = testing::TinyModelBytes(GetParam());
+  const std::string path = testing::WriteTestFile("whole.gguf", whole);
+  const size_t data = static_cast<size_t>(GgufFile::Open(path).value()->data_offset());
+  Flips flips(23);
+  int refused = 0;
+  for (int round = 0; round < 25; ++round) {
+    std::vector<uint8_t> bytes = whole;
+    bytes[flips.Next() % data] ^= 1 << flips.Next() % 8;
+    refused += LoadAndRun(bytes) ? 0 : 1;
+  }
+  EXPECT_GT(refused, 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DamagedFiles, ::testing::ValuesIn(AllModels()),
+                         [](const auto& info) { return ModelName(info.param); });
+
+}  // namespace
+}  // namespace nearfar
