@@ -4,6 +4,9 @@
 #include "tests/testing/tiny_model.h"
 
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <tuple>
 #include <utility>
 
 #include "local_engine/quant/formats.h"
@@ -183,14 +186,7 @@ void AddLayer(int layer, const TinyModelOptions& options, const Shape& shape,
   weights->Matrix(prefix + "ffn_down.weight", shape.ffn, shape.width);
 }
 
-}  // namespace
-
-const TinyVocabulary& TheTinyVocabulary() {
-  static const TinyVocabulary* vocabulary = new TinyVocabulary(MakeVocabulary());
-  return *vocabulary;
-}
-
-GgufWriter TinyModel(const TinyModelOptions& options) {
+GgufWriter MakeTinyModel(const TinyModelOptions& options) {
   const Shape shape = ShapeOf(options);
   GgufWriter writer;
   AddConfig(options, shape, &writer);
@@ -201,6 +197,26 @@ GgufWriter TinyModel(const TinyModelOptions& options) {
   weights.Vector("output_norm.weight", shape.width, 1);
   if (!options.tied_embeddings) weights.Matrix("output.weight", shape.width, shape.vocabulary);
   return writer;
+}
+
+}  // namespace
+
+const TinyVocabulary& TheTinyVocabulary() {
+  static const TinyVocabulary* vocabulary = new TinyVocabulary(MakeVocabulary());
+  return *vocabulary;
+}
+
+// Encoding the K formats takes about a second, so a model is made once a program.
+GgufWriter TinyModel(const TinyModelOptions& options) {
+  using Key = std::tuple<std::string, DType, bool, int, int, uint64_t>;
+  static std::mutex* mutex = new std::mutex;
+  static auto* made = new std::map<Key, GgufWriter>;
+  const Key key = {options.architecture, options.weights, options.tied_embeddings,
+                   options.layers,       options.context, options.seed};
+  const std::lock_guard<std::mutex> lock(*mutex);
+  auto found = made->find(key);
+  if (found == made->end()) found = made->emplace(key, MakeTinyModel(options)).first;
+  return found->second;
 }
 
 std::vector<uint8_t> TinyModelBytes(const TinyModelOptions& options) {
