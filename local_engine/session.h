@@ -25,8 +25,8 @@ struct GenerateRequest {
   std::vector<int32_t> prompt;  // the whole history, at least one id
   int max_tokens = 256;         // >= 1; clipped to what the context still holds
   SamplingOptions sampling = {};
-  std::vector<std::string> stop =
-      {};  // generation ends before the first of these; never in the text
+  // Generation ends before the first of these, which is never in the text.
+  std::vector<std::string> stop = {};
 };
 
 enum class StopReason {
@@ -50,8 +50,15 @@ struct GenerateResult {
 };
 
 // Receives one generation. All calls come from the engine's scheduler thread, in order: OnPrefill
-// at most once, OnToken any number of times, OnDone exactly once and last. Calls must not block;
-// they may call Session::Cancel.
+// at most once, OnToken any number of times, OnDone exactly once and last. Calls must not block,
+// nor wait for another generation; they may call Session::Cancel, destroy sessions, and from OnDone
+// ask for the next generation.
+//
+// OnToken comes once for every generated token, in order. Tokens whose text is held back (an
+// incomplete code point, a possible stop string) wait for each other and come together, the text on
+// the last of them, at the latest when the generation ends: the texts concatenated are the answer.
+// Those of a stop string come with what stood before it. After Cancel nothing more is delivered.
+// The end-of-text token never is.
 class GenerateSink {
  public:
   virtual ~GenerateSink() = default;
