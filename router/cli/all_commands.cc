@@ -38,6 +38,15 @@ const CommandEntry kCommands[] = {
      "nearfar log stats --since 24h", MakeLogStatsCommand},
     {"", "doctor", "Check this machine, its models, policy and far sides",
      "nearfar doctor --policy balanced", MakeDoctorCommand},
+    {"", "collect", "Ask both sides questions with known answers; keep what came of it",
+     "nearfar collect --questions policies/questions/everyday.jsonl --near qwen2.5-coder-0.5b \\\n"
+     "      --far qwen2.5-coder-1.5b --out outcomes.jsonl",
+     MakeCollectCommand},
+    {"", "calibrate", "Fit a calibration file from outcomes, and say how good it is",
+     "nearfar calibrate --questions policies/questions/everyday.jsonl --outcomes outcomes.jsonl "
+     "\\\n"
+     "      --near qwen2.5-coder-0.5b --out my.calibration.yaml",
+     MakeCalibrateCommand},
 };
 
 }  // namespace

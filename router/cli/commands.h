@@ -21,6 +21,8 @@ std::unique_ptr<Command> MakeModelsInspectCommand();
 std::unique_ptr<Command> MakeLogShowCommand();
 std::unique_ptr<Command> MakeLogStatsCommand();
 std::unique_ptr<Command> MakeDoctorCommand();
+std::unique_ptr<Command> MakeCollectCommand();
+std::unique_ptr<Command> MakeCalibrateCommand();
 
 }  // namespace nearfar::cli
 

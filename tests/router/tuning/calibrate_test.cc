@@ -1,0 +1,118 @@
+#include "router/tuning/calibrate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "policies/estimators/draft_features.h"
+#include "policies/estimators/prompt_features.h"
+
+namespace nearfar {
+namespace {
+
+using ::testing::HasSubstr;
+
+double Draw(std::mt19937_64& random) { return (random() >> 11) * 0x1.0p-53; }
+
+// Questions whose words tell whether near is right, and drafts whose first feature does.
+struct World {
+  std::vector<Question> questions;
+  std::vector<Outcome> outcomes;
+};
+
+World MakeWorld(int n, bool hopeless = false) {
+  std::mt19937_64 random(11);
+  World world;
+  for (int i = 0; i < n; ++i) {
+    const bool easy = Draw(random) < 0.5;
+    const bool right = !hopeless && Draw(random) < (easy ? 0.9 : 0.1);
+    Question question;
+    question.id = absl::StrCat("q", i);
+    question.template_name = absl::StrCat("template", i % 20);
+    question.text = easy ? absl::StrCat("Name a simple colour, number ", i)
+                         : absl::StrCat("Derive a theorem about manifold ", i, " of topology");
+    Outcome outcome;
+    outcome.id = question.id;
+    outcome.feature_version = kFeatureVersion;
+    outcome.near.emplace();
+    outcome.near->score = right;
+    outcome.near->tokens = 10 + i % 7;
+    outcome.near->features.assign(DraftFeatureNames().size(), 0.0);
+    outcome.near->features[0] = (right ? -0.2 : -1.0) + 0.3 * Draw(random);
+    outcome.near->prefixes = {outcome.near->features};
+    outcome.far.emplace();
+    outcome.far->name = "large";
+    outcome.far->score = Draw(random) < 0.8;
+    world.questions.push_back(question);
+    world.outcomes.push_back(outcome);
+  }
+  return world;
+}
+
+const HeldOut& Find(const CalibrateResult& result, const std::string& name) {
+  for (const HeldOut& held : result.held_out) {
+    if (held.name == name) return held;
+  }
+  ADD_FAILURE() << name << " is missing";
+  return result.held_out.front();
+}
+
+TEST(FitCalibration, FitsEveryHeadAndJudgesIt) {
+  const World world = MakeWorld(400);
+  CalibrateOptions options;
+  options.name = "world";
+  options.binding.fingerprint = "f00d";
+  const auto result = FitCalibration(world.questions, world.outcomes, options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const Calibration& calibration = result->calibration;
+  EXPECT_EQ(calibration.binding.fingerprint, "f00d");
+  ASSERT_TRUE(calibration.prompt_near && calibration.draft && calibration.prefix);
+  ASSERT_EQ(calibration.prompt_far.size(), 1u);
+  EXPECT_EQ(calibration.prompt_far[0].target_model, "large");
+  EXPECT_TRUE(calibration.prompt_near->Check().ok());
+  EXPECT_TRUE(calibration.draft->Check().ok());
+  EXPECT_TRUE(calibration.prefix->Check().ok());
+  EXPECT_GT(Find(*result, "prompt head").auroc, 0.8);
+  EXPECT_GT(Find(*result, "draft head").auroc, 0.95);
+  EXPECT_LT(Find(*result, "draft head").ece, 0.1);
+  EXPECT_GT(Find(*result, "prefix head (rejection)").auroc, 0.95);
+  EXPECT_NEAR(result->near_right, 0.5, 0.1);
+  EXPECT_NEAR(result->far_right, 0.8, 0.1);
+  EXPECT_GE(calibration.median_tokens, 10);
+  EXPECT_GE(calibration.p90_tokens, calibration.median_tokens);
+  ASSERT_EQ(calibration.fit.risk.size(), 5u);
+  for (size_t i = 1; i < 5; ++i) {
+    EXPECT_LE(calibration.fit.risk[i].second, calibration.fit.risk[i - 1].second);
+  }
+}
+
+TEST(FitCalibration, GivesTheSameNumbersTwice) {
+  const World world = MakeWorld(150);
+  const auto first = FitCalibration(world.questions, world.outcomes, {});
+  const auto second = FitCalibration(world.questions, world.outcomes, {});
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(first->calibration.draft->weights, second->calibration.draft->weights);
+  EXPECT_EQ(Find(*first, "prompt head").auroc, Find(*second, "prompt head").auroc);
+}
+
+TEST(FitCalibration, RefusesWhatItCannotLearnFrom) {
+  World few = MakeWorld(50);
+  EXPECT_THAT(FitCalibration(few.questions, few.outcomes, {}).status().ToString(),
+              HasSubstr("50 outcomes are too few"));
+  World alike = MakeWorld(150, /*hopeless=*/true);
+  EXPECT_THAT(FitCalibration(alike.questions, alike.outcomes, {}).status().ToString(),
+              HasSubstr("alike"));
+  World strange = MakeWorld(150);
+  strange.outcomes[3].id = "unknown";
+  EXPECT_THAT(FitCalibration(strange.questions, strange.outcomes, {}).status().ToString(),
+              HasSubstr("\"unknown\" has no question"));
+  World old = MakeWorld(150);
+  old.outcomes[3].feature_version = kFeatureVersion + 1;
+  EXPECT_THAT(FitCalibration(old.questions, old.outcomes, {}).status().ToString(),
+              HasSubstr("collect again"));
+}
+
+}  // namespace
+}  // namespace nearfar
