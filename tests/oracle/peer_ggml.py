@@ -53,6 +53,10 @@ class Format:
         self._to_float(source, out, n)
         return list(out)
 
+    def decode_into(self, source, out, n):
+        """From one pointer to another, n weights."""
+        self._to_float(source, out, n)
+
     def encode(self, values):
         n = len(values)
         source = (ctypes.c_float * n)(*values)

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Sets nearfar beside llama.cpp: same machine, same files, same threads, one run, pairs interleaved,
+# medians. Installs the pinned peer into ${NEARFAR_PEER:-~/.cache/nearfar/peer} (a native build of a
+# few minutes, once) and builds nearfar where that is still to be done.
+set -euo pipefail
+
+readonly ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+readonly PEER="${NEARFAR_PEER:-$HOME/.cache/nearfar/peer}"
+readonly MODELS="${NEARFAR_MODELS:-$HOME/.cache/nearfar/models}"
+readonly PEER_PACKAGE="llama-cpp-python==0.3.36"
+
+usage() {
+  cat <<'EOF'
+usage: scripts/bench_peer.sh [--pairs N] [--threads "1 2"] [--prefill N] [--decode N]
+                             [--program FILE] [MODEL ...]
+
+Prints tokens per second of nearfar and llama.cpp with their ratio, as a Markdown table. MODEL is a
+name that scripts/models.sh knows; default: the three default files. --program takes an engine_bench
+that is built already. Run it on a quiet machine: both sides suffer from a busy core, llama.cpp more.
+
+example: scripts/bench_peer.sh --pairs 3 --threads 2 smollm2-135m-instruct-q4_1
+EOF
+}
+
+pairs=3
+threads="1 2"
+prefill=512
+decode=128
+program=""
+models=()
+while (($#)); do
+  case "$1" in
+    --pairs) pairs="$2"; shift 2 ;;
+    --threads) threads="$2"; shift 2 ;;
+    --prefill) prefill="$2"; shift 2 ;;
+    --decode) decode="$2"; shift 2 ;;
+    --program) program="$2"; shift 2 ;;
+    --help|-h) usage; exit 0 ;;
+    -*) echo "bench_peer.sh: unknown option $1 (see --help)" >&2; exit 64 ;;
+    *) models+=("$1"); shift ;;
+  esac
+done
+if ((${#models[@]} == 0)); then
+  models=(smollm2-135m-instruct-q4_1 qwen2.5-coder-0.5b-instruct-q4_k_m
+          qwen2.5-coder-1.5b-instruct-q4_k_m)
+fi
+
+install_peer() {
+  if "$PEER/bin/python" -c 'import llama_cpp; assert llama_cpp.__version__ == "0.3.36"' 2>/dev/null; then
+    return
+  fi
+  echo "bench_peer.sh: installing $PEER_PACKAGE into $PEER (some minutes)" >&2
+  python3 -m venv "$PEER"
+  "$PEER/bin/pip" install --quiet "$PEER_PACKAGE" numpy
+}
+
+build_nearfar() {
+  local build="$ROOT/build/release"
+  cmake -S "$ROOT" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
+  cmake --build "$build" --target engine_bench >/dev/null
+  program="$build/tests/bench/engine_bench"
+}
+
+# measure SIDE MODEL THREADS: one line of JSON.
+measure() {
+  local file="$MODELS/$2.gguf"
+  local arguments=(--model "$file" --threads "$3" --prefill "$prefill" --decode "$decode")
+  if [[ "$1" == nearfar ]]; then
+    "$program" "${arguments[@]}"
+  else
+    "$PEER/bin/python" "$ROOT/tests/bench/peer_bench.py" "${arguments[@]}"
+  fi
+}
+
+for model in "${models[@]}"; do
+  if [[ ! -f "$MODELS/$model.gguf" ]]; then "$ROOT/scripts/models.sh" "$model"; fi
+done
+install_peer
+if [[ -z "$program" ]]; then build_nearfar; fi
+
+results="$(mktemp)"
+trap 'rm -f "$results"' EXIT
+for model in "${models[@]}"; do
+  for count in $threads; do
+    for ((pair = 1; pair <= pairs; ++pair)); do
+      for side in nearfar llama.cpp; do
+        echo "bench_peer.sh: $model, $count thread(s), pair $pair of $pairs, $side" >&2
+        printf '%s\t%s\t%s\n' "$model" "$count" "$(measure "$side" "$model" "$count")" >>"$results"
+      done
+    done
+  done
+done
+python3 "$ROOT/tests/bench/peer_table.py" "$results" "$prefill" "$decode"

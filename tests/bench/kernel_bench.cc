@@ -1,0 +1,113 @@
+// Speed of the kernels alone, for each table that this CPU runs.
+//   kernel_bench --benchmark_filter=avx2/.*/gemv
+// "gemv": one token, weights far larger than the caches; bytes_per_second is what is read of them.
+// "cached": one token, weights that stay in the L2 cache: the instructions' own limit.
+// "gemm": 64 tokens; items_per_second counts operations (2 for a weight and a token).
+// "attention": one token over 2048 positions of one KV head; bytes_per_second is keys and values.
+
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "local_engine/base/aligned_buffer.h"
+#include "local_engine/kernels/dispatch.h"
+#include "local_engine/kernels/kernel_table.h"
+#include "local_engine/ops/ops.h"
+#include "local_engine/quant/formats.h"
+
+namespace nearfar {
+namespace {
+
+constexpr int64_t kCols = 1536;
+
+void FillRandom(AlignedBuffer* buffer) {
+  std::mt19937 random(1);
+  uint32_t* words = buffer->as<uint32_t>();
+  for (size_t i = 0; i < buffer->size() / 4; ++i) words[i] = random();
+}
+
+// Rows of random bytes, whose F16 scales may be anything: the time does not depend on them, except
+// that subnormal sums are slow on some machines; the exponent of every 16-bit word is kept
+// moderate.
+AlignedBuffer RandomWeights(const QuantFormat& format, int64_t rows) {
+  AlignedBuffer weights(static_cast<size_t>(rows * format.RowBytes(kCols)));
+  FillRandom(&weights);
+  uint16_t* halves = weights.as<uint16_t>();
+  for (size_t i = 0; i < weights.size() / 2; ++i) halves[i] = (halves[i] & 0xbfff) | 0x2000;
+  return weights;
+}
+
+void Product(benchmark::State& state, const KernelTable* table, const QuantFormat* format,
+             int64_t weight_bytes, int64_t tokens) {
+  const int64_t rows = weight_bytes / format->RowBytes(kCols);
+  const AlignedBuffer weights = RandomWeights(*format, rows);
+  const Matrix matrix = {format->dtype, rows, kCols, weights.data(), format->RowBytes(kCols)};
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const OpContext context = {table, &pool};
+  std::vector<float> x(tokens * kCols), out(tokens * rows);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 251) - 125;
+  Activations input;
+  Quantize(context, x.data(), tokens, kCols, &input);
+  const ::nearfar::Product products[] = {{&matrix, nullptr, out.data(), rows}};
+  for (auto _ : state) {
+    MatMul(context, input, products);
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(weights.size()));
+  state.SetItemsProcessed(state.iterations() * 2 * tokens * rows * kCols);
+}
+
+void AttentionAtDepth(benchmark::State& state, const KernelTable* table, int64_t group) {
+  constexpr int64_t kDepth = 2048, kWidth = 64;
+  std::vector<uint16_t> cache(2 * kDepth * kWidth, 0x3800);
+  std::vector<float> query(group * kWidth, 0.1f), out(group * kWidth);
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const AttentionItem item = {query.data(), cache.data(), cache.data() + kDepth * kWidth, kDepth,
+                              out.data()};
+  for (auto _ : state) {
+    Attention({table, &pool}, {group, 1, kWidth, kWidth, 0.125f}, {&item, 1});
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(cache.size()) * 2);
+}
+
+void Register(const KernelTable& table, const QuantFormat& format) {
+  const std::string name = std::string(table.name) + "/" + format.name;
+  const auto add = [&](const char* kind, int64_t bytes, int64_t tokens) {
+    benchmark::RegisterBenchmark((name + "/" + kind).c_str(), Product, &table, &format, bytes,
+                                 tokens)
+        ->Arg(1)
+        ->Arg(2)
+        ->UseRealTime();
+  };
+  add("gemv", 96 << 20, 1);
+  add("cached", 512 << 10, 1);
+  add("gemm", 1 << 20, 64);
+}
+
+}  // namespace
+}  // namespace nearfar
+
+int main(int argc, char** argv) {
+  for (const nearfar::KernelChoice& choice : nearfar::AllKernels()) {
+    if (!choice.supported(nearfar::ThisCpu()) || !choice.automatic) continue;
+    for (const nearfar::QuantFormat& format : nearfar::AllFormats()) {
+      nearfar::Register(*choice.table, format);
+    }
+    const std::string name = std::string(choice.table->name) + "/attention/group_";
+    for (const int64_t group : {1, 3, 7}) {
+      benchmark::RegisterBenchmark((name + std::to_string(group)).c_str(),
+                                   nearfar::AttentionAtDepth, choice.table, group)
+          ->Arg(1)
+          ->UseRealTime();
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 64;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
