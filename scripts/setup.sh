@@ -24,7 +24,7 @@ packages=(
   python3 python3-venv python3-pip
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libssl-dev libyaml-cpp-dev libre2-dev libsqlite3-dev
-  libboost-dev libcurl4-openssl-dev prometheus-cpp-dev libcli11-dev libspdlog-dev
+  libboost-dev libcurl4-openssl-dev prometheus-cpp-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
 )
 # To test and check them: test libraries, the second compiler, format and lint, arm64 under qemu.
 if ! $minimal; then

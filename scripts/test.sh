@@ -103,19 +103,15 @@ arm64_tests() {
     skip "arm64" "the Debian arm64 libraries could not be fetched (see $results/arm64_root.log)"
     return
   fi
-  local root=${NEARFAR_ARM64_ROOT:-$HOME/.cache/nearfar/arm64-root}
   heading "build, arm64"
-  # libc and libstdc++ come from the cross-compiler; the other libraries come from the root.
-  if ! build arm64 "-DCMAKE_CROSSCOMPILING_EMULATOR=$(command -v qemu-aarch64)"; then
+  if ! build arm64; then
     fail "arm64 build" "see $results/build-arm64.log"
     return
   fi
-  export QEMU_LD_PREFIX=$root
   under_qemu cortex-a53 max
   if $long; then
     under_qemu cortex-a72 neoverse-n1 max,sve=off max,sve128=on max,sve256=on
   fi
-  unset QEMU_LD_PREFIX
 }
 if $arm; then arm64_tests; fi
 

@@ -148,7 +148,7 @@ std::string AnswerJson(const Answer& answer) {
   } else {
     json.Key("error").BeginObject();
     json.Field("code", absl::StatusCodeToString(answer.failed.status.code()));
-    json.Field("message", answer.failed.status.message());
+    json.Field("message", std::string(answer.failed.status.message()));
     json.EndObject();
     json.Field("cost_usd", answer.failed.cost_usd);
   }

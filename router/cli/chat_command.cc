@@ -55,7 +55,7 @@ class Conversation {
 
  private:
   bool Order(const std::string& line) {
-    std::string_view rest = line;
+    absl::string_view rest = line;
     if (line == "/quit" || line == "/exit") return false;
     if (line == "/help") {
       terminal_->Print(kHelp);
@@ -78,7 +78,7 @@ class Conversation {
     return true;
   }
 
-  void SetRoute(std::string_view route) {
+  void SetRoute(absl::string_view route) {
     if (route != "near" && route != "far" && route != "auto") {
       terminal_->Error("/route takes near, far or auto");
       return;

@@ -97,8 +97,7 @@ absl::Status VerifyModelFile(const ModelFile& file) {
   if (!hash.ok()) return hash.status();
   if (*hash != file.known->sha256) {
     return absl::DataLossError(absl::StrCat("SHA-256 ", hash->substr(0, 12), "... instead of ",
-                                            std::string_view(file.known->sha256).substr(0, 12),
-                                            "... ", advice));
+                                            std::string(file.known->sha256, 12), "... ", advice));
   }
   return absl::OkStatus();
 }

@@ -77,8 +77,8 @@ Readings ReadingsOf(const GgufFile& file) {
     readings.tokenizer = absl::StrCat("not usable: ", tokenizer.status().message());
     return readings;
   }
-  const std::string_view model = file.GetString("tokenizer.ggml.model").value_or("?");
-  const std::string_view pre = file.GetString("tokenizer.ggml.pre").value_or("default");
+  const std::string model(file.GetString("tokenizer.ggml.model").value_or("?"));
+  const std::string pre(file.GetString("tokenizer.ggml.pre").value_or("default"));
   readings.tokenizer = absl::StrCat(model, "/", pre, ", ", (*tokenizer)->vocabulary(), " tokens, ",
                                     (*tokenizer)->begin_id() < 0
                                         ? "no begin token"
@@ -130,7 +130,7 @@ class ModelsInspectCommand : public Command {
                  {"type"},
                  {"value", Table::Align::kLeft, 40, true}});
     for (const GgufEntry& entry : file.entries()) {
-      table.Add({WithoutControls(entry.key), GgufTypeName(entry.value.type),
+      table.Add({WithoutControls(std::string(entry.key)), GgufTypeName(entry.value.type),
                  WithoutControls(ValueText(file, entry))});
     }
     terminal->Line(table.Format(terminal->width()));
@@ -168,8 +168,8 @@ class ModelsInspectCommand : public Command {
                  {"shape"},
                  {"bytes", Table::Align::kRight}});
     for (const GgufTensor& tensor : file.tensors()) {
-      table.Add({WithoutControls(tensor.name), TypeName(tensor.dtype), ShapeText(tensor),
-                 absl::StrCat(tensor.bytes)});
+      table.Add({WithoutControls(std::string(tensor.name)), TypeName(tensor.dtype),
+                 ShapeText(tensor), absl::StrCat(tensor.bytes)});
     }
     terminal->Print(absl::StrCat("\n", table.Format(terminal->width())));
   }

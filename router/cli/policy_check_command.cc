@@ -86,7 +86,7 @@ class PolicyCheckCommand : public Command {
       json.Field("revision", config->revision);
       json.Field("kind", KindName(config->choose.kind));
     } else {
-      json.Field("errors", config.status().message());
+      json.Field("errors", std::string(config.status().message()));
     }
     json.EndObject();
     terminal->Line(json.Take());

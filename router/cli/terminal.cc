@@ -41,7 +41,7 @@ const char* CodeOf(Paint paint) {
   return "";
 }
 
-void Write(std::FILE* file, std::string_view text) {
+void Write(std::FILE* file, absl::string_view text) {
   std::fwrite(text.data(), 1, text.size(), file);
   std::fflush(file);
 }
@@ -61,17 +61,17 @@ Terminal::Terminal(std::FILE* out, std::FILE* err, bool colours, int width)
       colours_(colours),
       width_(width > 0 ? width : WidthOf(out)) {}
 
-void Terminal::Print(std::string_view text) { Write(out_, text); }
+void Terminal::Print(absl::string_view text) { Write(out_, text); }
 
-void Terminal::Line(std::string_view text) { Write(out_, absl::StrCat(text, "\n")); }
+void Terminal::Line(absl::string_view text) { Write(out_, absl::StrCat(text, "\n")); }
 
-void Terminal::Answer(std::string_view text) {
+void Terminal::Answer(absl::string_view text) {
   Write(out_, out_is_tty_ ? WithoutControls(text) : std::string(text));
 }
 
-void Terminal::Note(std::string_view text) { Write(err_, absl::StrCat(text, "\n")); }
+void Terminal::Note(absl::string_view text) { Write(err_, absl::StrCat(text, "\n")); }
 
-void Terminal::Error(std::string_view text) {
+void Terminal::Error(absl::string_view text) {
   Write(err_, absl::StrCat(Painted(Paint::kBad, "nearfar:"), " ", text, "\n"));
 }
 
@@ -81,12 +81,12 @@ int Terminal::Fail(const absl::Status& status) {
   return ExitCodeOf(status);
 }
 
-std::string Terminal::Painted(Paint paint, std::string_view text) const {
+std::string Terminal::Painted(Paint paint, absl::string_view text) const {
   if (!colours_ || paint == Paint::kPlain) return std::string(text);
   return absl::StrCat(CodeOf(paint), text, "\033[0m");
 }
 
-std::string WithoutControls(std::string_view text) {
+std::string WithoutControls(absl::string_view text) {
   std::string clean;
   clean.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {

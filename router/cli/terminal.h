@@ -8,9 +8,9 @@
 
 #include <cstdio>
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace nearfar::cli {
 
@@ -24,18 +24,18 @@ class Terminal {
   Terminal(std::FILE* out, std::FILE* err, bool colours, int width);
 
   // Text of our own on standard output, as it is; Line adds the line's end.
-  void Print(std::string_view text);
-  void Line(std::string_view text);
+  void Print(absl::string_view text);
+  void Line(absl::string_view text);
   // A piece of an answer, at once; the text of a model cannot control the terminal.
-  void Answer(std::string_view text);
+  void Answer(absl::string_view text);
   // A line on standard error: progress, footers.
-  void Note(std::string_view text);
+  void Note(absl::string_view text);
   // "nearfar: text" on standard error.
-  void Error(std::string_view text);
+  void Error(absl::string_view text);
   // Error of the status' message; returns its exit code.
   int Fail(const absl::Status& status);
 
-  std::string Painted(Paint paint, std::string_view text) const;
+  std::string Painted(Paint paint, absl::string_view text) const;
   bool answers_to_person() const { return out_is_tty_; }
   int width() const { return width_; }
 
@@ -49,7 +49,7 @@ class Terminal {
 
 // `text` without the control characters that move a terminal's cursor or change its state; newlines
 // and tabs stay.
-std::string WithoutControls(std::string_view text);
+std::string WithoutControls(absl::string_view text);
 
 }  // namespace nearfar::cli
 
