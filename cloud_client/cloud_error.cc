@@ -1,4 +1,4 @@
-#include "cloud_client/cloud_client.h"
+#include "cloud_client/call.h"
 
 namespace nearfar {
 

@@ -1,0 +1,153 @@
+// The breaker's states by an injected clock, and the bound on what a dead far side is made to
+// carry.
+
+#include "cloud_client/stub/breaker_stub.h"
+
+#include <random>
+
+#include "gtest/gtest.h"
+#include "tests/cloud_client/fake_stub.h"
+#include "tests/testing/fake_clock.h"
+
+namespace nearfar {
+namespace {
+
+using testing::FakeClock;
+using testing::FakeStub;
+using testing::FinishedWith;
+using testing::StubRecorder;
+using testing::Unavailable;
+
+class BreakerStubTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<StubRecorder> Call() {
+    auto recorder = std::make_shared<StubRecorder>();
+    stub_->Start(StubRequest(), recorder);
+    return recorder;
+  }
+  void Answer(bool well) {
+    fake_->on_start = [well](FakeStub::Started& call) {
+      if (well) call.sink->OnFinished(FinishedWith(1, 1));
+      if (!well) call.sink->OnError(Unavailable());
+    };
+  }
+
+  FakeClock clock_;
+  std::shared_ptr<FakeStub> fake_ = std::make_shared<FakeStub>();
+  std::shared_ptr<Breaker> breaker_ =
+      std::make_shared<Breaker>(3, absl::Seconds(5), absl::Seconds(60), clock_.function());
+  std::shared_ptr<CloudStub> stub_ = MakeBreakerStub(fake_, breaker_);
+};
+
+TEST_F(BreakerStubTest, OpensAfterFailuresInARow) {
+  Answer(false);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kUnavailable);
+  EXPECT_EQ(breaker_->state(), Breaker::State::kOpen);
+  EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kBreakerOpen);
+  EXPECT_EQ(fake_->calls.size(), 3u);
+}
+
+TEST_F(BreakerStubTest, ASuccessBetweenStartsTheCountAgain) {
+  for (int i = 0; i < 10; ++i) {
+    Answer(false);
+    Call();
+    Call();
+    Answer(true);
+    Call();
+  }
+  EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
+}
+
+TEST_F(BreakerStubTest, OneProbeAtATimeAndOneGoodProbeCloses) {
+  Answer(false);
+  for (int i = 0; i < 3; ++i) Call();
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(breaker_->state(), Breaker::State::kHalfOpen);
+  fake_->on_start = nullptr;  // the probe hangs
+  std::shared_ptr<StubRecorder> probe = Call();
+  EXPECT_EQ(probe->terminals, 0);
+  EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kBreakerOpen);
+  fake_->calls.back()->sink->OnFinished(FinishedWith(1, 1));
+  EXPECT_TRUE(probe->finished);
+  EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
+  Answer(true);
+  EXPECT_TRUE(Call()->finished);
+}
+
+TEST_F(BreakerStubTest, FailingProbesDoubleThePauseUpToTheCap) {
+  Answer(false);
+  for (int i = 0; i < 3; ++i) Call();
+  absl::Duration pause = absl::Seconds(5);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(breaker_->open_until() - clock_.Now(), pause);
+    clock_.Advance(pause - absl::Milliseconds(1));
+    EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kBreakerOpen);
+    clock_.Advance(absl::Milliseconds(1));
+    EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kUnavailable);
+    pause = std::min(pause * 2, absl::Seconds(60));
+  }
+}
+
+TEST_F(BreakerStubTest, ACancelledProbeIsGivenBack) {
+  Answer(false);
+  for (int i = 0; i < 3; ++i) Call();
+  clock_.Advance(absl::Seconds(5));
+  fake_->on_start = [](FakeStub::Started& call) {
+    StubError error;
+    error.error.kind = CloudErrorKind::kCancelled;
+    call.sink->OnError(error);
+  };
+  Call();
+  EXPECT_EQ(breaker_->state(), Breaker::State::kHalfOpen);
+  Answer(true);
+  EXPECT_TRUE(Call()->finished);
+  EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
+}
+
+TEST_F(BreakerStubTest, AnAnswerThatRefusesMeansALivingServer) {
+  fake_->on_start = [](FakeStub::Started& call) {
+    StubError error;
+    error.error.kind = CloudErrorKind::kBadRequest;
+    error.answered = true;
+    call.sink->OnError(error);
+  };
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kBadRequest);
+  EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
+}
+
+// Property: whatever the times between calls, a far side that always fails hears the first failures
+// and then at most one call a pause; and once it is well again, the next probe closes the breaker.
+TEST_F(BreakerStubTest, LoadOnADeadServerIsBoundedAndRecoveryTakesOneProbe) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 50; ++round) {
+    fake_->calls.clear();
+    Answer(false);
+    const absl::Time begin = clock_.Now();
+    int asked = 0;
+    while (clock_.Now() - begin < absl::Minutes(10)) {
+      Call();
+      ++asked;
+      clock_.Advance(absl::Milliseconds(std::uniform_int_distribution<>(1, 2000)(random)));
+    }
+    // 3 to open, then pauses of 5, 10, 20, 40, 60, 60, ... seconds within ten minutes.
+    EXPECT_LE(fake_->calls.size(), 3u + 4u + 10u);
+    EXPECT_GT(asked, 300);
+
+    Answer(true);
+    clock_.Set(std::max(clock_.Now(), breaker_->open_until()));
+    EXPECT_TRUE(Call()->finished);
+    EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
+  }
+}
+
+TEST_F(BreakerStubTest, LateEndsOfEarlierCallsDoNotCloseIt) {
+  fake_->on_start = nullptr;
+  Call();  // hangs from before the trouble
+  Answer(false);
+  for (int i = 0; i < 3; ++i) Call();
+  fake_->calls.front()->sink->OnFinished(FinishedWith(1, 1));
+  EXPECT_EQ(breaker_->state(), Breaker::State::kOpen);
+}
+
+}  // namespace
+}  // namespace nearfar

@@ -1,0 +1,97 @@
+// Bills, counters and moving averages.
+
+#include "cloud_client/stub/metering_stub.h"
+
+#include "gtest/gtest.h"
+#include "tests/cloud_client/fake_stub.h"
+#include "tests/testing/fake_clock.h"
+
+namespace nearfar {
+namespace {
+
+using testing::FakeClock;
+using testing::FakeStub;
+using testing::FinishedWith;
+using testing::StubRecorder;
+using testing::Unavailable;
+
+class MeteringStubTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<StubRecorder> Start() {
+    auto recorder = std::make_shared<StubRecorder>();
+    handle_ = stub_->Start(StubRequest(), recorder);
+    return recorder;
+  }
+  StubSink& Latest() { return *fake_->calls.back()->sink; }
+
+  FakeClock clock_;
+  std::shared_ptr<FakeStub> fake_ = std::make_shared<FakeStub>();
+  std::shared_ptr<Meter> meter_ = std::make_shared<Meter>();
+  std::shared_ptr<CloudStub> stub_ =
+      MakeMeteringStub(fake_, meter_, {/*input=*/2.0, /*output=*/8.0, clock_.function()});
+  std::unique_ptr<CloudCall> handle_;
+};
+
+TEST_F(MeteringStubTest, PricesUsageWhereTheServerSendsNoBill) {
+  auto recorder = Start();
+  Latest().OnFinished(FinishedWith(1000, 500));
+  EXPECT_DOUBLE_EQ(recorder->finished->finished.cost_usd, 1000 * 2e-6 + 500 * 8e-6);
+  EXPECT_DOUBLE_EQ(meter_->Read().billed_usd, 0.006);
+}
+
+TEST_F(MeteringStubTest, TheServersOwnBillStands) {
+  auto recorder = Start();
+  StubFinished event = FinishedWith(1000, 500);
+  event.finished.cost_usd = 0.5;
+  event.server_billed = true;
+  Latest().OnFinished(event);
+  EXPECT_DOUBLE_EQ(recorder->finished->finished.cost_usd, 0.5);
+}
+
+TEST_F(MeteringStubTest, MeasuresTimeToFirstTextAndSpeedAfterIt) {
+  for (int i = 0; i < 2; ++i) {
+    Start();
+    clock_.Advance(absl::Milliseconds(i == 0 ? 200 : 300));
+    Latest().OnDelta("a");
+    clock_.Advance(absl::Seconds(1));
+    Latest().OnDelta("b");
+    Latest().OnFinished(FinishedWith(5, i == 0 ? 21 : 31));
+  }
+  const MeterReading reading = meter_->Read();
+  EXPECT_NEAR(*reading.ttft_seconds, 0.2 + 0.3 * 0.1, 1e-9);
+  EXPECT_NEAR(*reading.tokens_per_second, 20 + 0.3 * 10, 1e-9);
+}
+
+TEST_F(MeteringStubTest, CountsFailuresButNotOurOwnCancelsNorRefusalsOfTheBreaker) {
+  Start();
+  Latest().OnError(Unavailable());
+  for (CloudErrorKind kind : {CloudErrorKind::kCancelled, CloudErrorKind::kBreakerOpen}) {
+    Start();
+    StubError error;
+    error.error.kind = kind;
+    Latest().OnError(error);
+  }
+  EXPECT_EQ(meter_->Read().calls, 2);
+  EXPECT_EQ(meter_->Read().failures, 1);
+  EXPECT_FALSE(meter_->Read().last_call_succeeded);
+}
+
+TEST_F(MeteringStubTest, RemembersWhatModelAnswers) {
+  EXPECT_FALSE(meter_->Read().model);
+  CloudModel model;
+  model.model = "big";
+  model.fingerprint = "f1";
+  model.context_tokens = 4096;
+  fake_->model = model;
+  ASSERT_TRUE(stub_->GetModel(StubRequest()).ok());
+  Start();
+  Latest().OnStarted({"big", "f1", 3});
+  EXPECT_EQ(meter_->Read().model->context_tokens, 4096);
+  Start();
+  Latest().OnStarted({"bigger", "f2", 3});  // replaced behind our back: the rest is stale
+  EXPECT_EQ(meter_->Read().model->model, "bigger");
+  EXPECT_EQ(meter_->Read().model->context_tokens, 0);
+}
+
+}  // namespace
+}  // namespace nearfar
