@@ -159,10 +159,12 @@ class ChatCommand : public Command {
     if (!door.ok()) return FailOpening(door.status(), terminal);
     const bool prompt = isatty(STDIN_FILENO) != 0;
     if (prompt) terminal->Note("/help lists the orders, /quit ends");
-    interrupt.OnInterrupt([terminal] { terminal->Note("\n/quit or Ctrl-D ends"); });
     Conversation conversation(ask_, door->get(), &interrupt, terminal);
     std::string turn;
-    while (ReadTurn(prompt, terminal, &turn)) {
+    while (true) {
+      interrupt.OnInterrupt([terminal] { terminal->Note("\n/quit or Ctrl-D ends"); });
+      if (!ReadTurn(prompt, terminal, &turn)) break;
+      interrupt.OnInterrupt(nullptr);
       if (!conversation.Turn(turn)) return kExitOk;
     }
     if (prompt) terminal->Line("");

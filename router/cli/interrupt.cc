@@ -46,6 +46,10 @@ Interrupt::~Interrupt() {
 void Interrupt::OnInterrupt(std::function<void()> action) {
   absl::MutexLock lock(&mutex_);
   action_ = std::move(action);
+  if (action_ && waiting_) {
+    waiting_ = false;
+    action_();
+  }
 }
 
 void Interrupt::Watch() {
@@ -56,7 +60,11 @@ void Interrupt::Watch() {
     signalfd_siginfo info;
     if (read(signals_, &info, sizeof(info)) != sizeof(info)) continue;
     absl::MutexLock lock(&mutex_);
-    if (action_) action_();
+    if (action_) {
+      action_();
+    } else {
+      waiting_ = true;
+    }
   }
 }
 

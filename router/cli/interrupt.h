@@ -19,8 +19,9 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  // What Ctrl-C does from now on; empty = nothing. Returns after a call that is under way. The call
-  // comes from a thread of its own.
+  // What Ctrl-C does from now on; empty = it waits for the next action. Returns after a call that
+  // is under way. The call comes from a thread of its own, or at once from here where one was
+  // waiting.
   void OnInterrupt(std::function<void()> action);
 
  private:
@@ -30,6 +31,7 @@ class Interrupt {
   int stop_ = -1;     // an eventfd, written by the destructor
   absl::Mutex mutex_;
   std::function<void()> action_ ABSL_GUARDED_BY(mutex_);
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

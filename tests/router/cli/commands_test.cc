@@ -1,0 +1,320 @@
+// The program as a whole: the list of commands, help, wrong use, and the commands that need neither
+// a default model nor a far side.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "router/catalogue.h"
+#include "router/cli/command.h"
+#include "router/cli/exit_codes.h"
+#include "router/decision_log.h"
+#include "tests/router/cli/captured_terminal.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/tiny_model.h"
+
+namespace nearfar::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::vector<std::string> WordsOf(const CommandEntry& entry) {
+  std::vector<std::string> words;
+  if (*entry.group != '\0') words.push_back(entry.group);
+  words.push_back(entry.name);
+  return words;
+}
+
+class Commands : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    setenv("NEARFAR_STATE", state_.File("state").c_str(), 1);
+    setenv("NEARFAR_MODELS", models_.path().c_str(), 1);
+  }
+  void TearDown() override {
+    unsetenv("NEARFAR_STATE");
+    unsetenv("NEARFAR_MODELS");
+  }
+  std::string Write(const std::string& name, const std::string& text) {
+    std::ofstream(state_.File(name)) << text;
+    return state_.File(name);
+  }
+
+  testing::TempDir state_, models_;
+};
+
+TEST_F(Commands, HaveNamesOfTheirOwn) {
+  std::set<std::string> names;
+  for (const CommandEntry& entry : AllCommands()) {
+    EXPECT_TRUE(names.insert(absl::StrCat(entry.group, " ", entry.name)).second) << entry.name;
+    EXPECT_STRNE(entry.summary, "");
+  }
+  EXPECT_GE(names.size(), 12U);
+}
+
+TEST_F(Commands, EachHelpsWithAnExample) {
+  for (const CommandEntry& entry : AllCommands()) {
+    std::vector<std::string> words = WordsOf(entry);
+    words.push_back("--help");
+    const ProgramRun run = Run(words);
+    EXPECT_EQ(run.code, kExitOk) << entry.name;
+    EXPECT_THAT(run.out, HasSubstr(entry.summary));
+    EXPECT_THAT(run.out, HasSubstr(absl::StrCat("example:\n  ", entry.example)));
+    EXPECT_EQ(run.err, "");
+  }
+}
+
+TEST_F(Commands, EachRefusesAnUnknownOptionWithAHint) {
+  for (const CommandEntry& entry : AllCommands()) {
+    std::vector<std::string> words = WordsOf(entry);
+    words.push_back("--no-such-option");
+    const ProgramRun run = Run(words);
+    EXPECT_EQ(run.code, kExitUsage) << entry.name;
+    EXPECT_THAT(run.err, HasSubstr(absl::StrCat(entry.name, " --help)")));
+    EXPECT_EQ(run.out, "");
+  }
+}
+
+TEST_F(Commands, TheProgramItselfHelps) {
+  const ProgramRun run = Run({"--help"});
+  EXPECT_EQ(run.code, kExitOk);
+  for (const char* word : {"ask", "chat", "generate", "policy", "models", "log", "doctor"}) {
+    EXPECT_THAT(run.out, HasSubstr(word));
+  }
+  EXPECT_THAT(Run({"--version"}).out, HasSubstr("nearfar "));
+}
+
+TEST_F(Commands, WrongUseIsExit64) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {},
+      {"no-such-command"},
+      {"policy"},
+      {"policy", "no-such-command"},
+      {"ask"},
+      {"ask", ""},
+      {"generate", " \n "},
+      {"ask", "hi", "--max-tokens", "0"},
+      {"ask", "hi", "--max-tokens", "many"},
+      {"ask", "hi", "--route", "moon"},
+      {"ask", "hi", "--min-confidence", "1.5"},
+      {"ask", "hi", "--daemon", "unix:/x", "--policy", "balanced"},
+      {"ask", "hi", "--ca", "ca.pem"},
+      {"ask", "hi", "--explain", "--quiet"},
+      {"generate", "hi", "--top-p", "0"},
+      {"generate", "hi", "--raw", "--system", "x"},
+      {"log", "show", "--limit", "0"},
+      {"log", "stats", "--since", "yesterday"},
+      {"models", "inspect"},
+  };
+  for (const auto& words : wrong) {
+    const ProgramRun run = Run(words);
+    EXPECT_EQ(run.code, kExitUsage) << ::testing::PrintToString(words);
+    EXPECT_THAT(run.err, HasSubstr("nearfar: "));
+    EXPECT_EQ(run.out, "");
+  }
+}
+
+TEST_F(Commands, AnErrorNeverShowsThePrompt) {
+  const ProgramRun run = Run({"generate", "my secret is 4711", "--model", "no-such-model"});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, Not(HasSubstr("4711")));
+  EXPECT_THAT(run.err, HasSubstr("nearfar models list"));
+}
+
+TEST_F(Commands, AModelThatIsKnownButNotHereTellsHowToFetchIt) {
+  const ProgramRun run = Run({"generate", "hi", "--model", "qwen2.5-coder-0.5b"});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, HasSubstr("scripts/models.sh qwen2.5-coder-0.5b-instruct-q4_k_m"));
+}
+
+TEST_F(Commands, NoModelAtAllTellsHowToFetchSome) {
+  const ProgramRun run = Run({"generate", "hi"});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, HasSubstr("scripts/models.sh"));
+}
+
+TEST_F(Commands, AFileThatIsNoModelIsRefused) {
+  const std::string path = Write("x.gguf", "this is no model");
+  const ProgramRun run = Run({"models", "inspect", path});
+  EXPECT_EQ(run.code, kExitData);
+  EXPECT_THAT(run.err, HasSubstr(path));
+  EXPECT_EQ(Run({"generate", "hi", "--model", path}).code, kExitData);
+}
+
+TEST_F(Commands, GenerateRunsATinyModel) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run = Run({"generate", "abc", "--model", path, "--raw", "--max-tokens", "4"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("prompt tokens"));
+  const ProgramRun quiet = Run(
+      {"generate", "abc", "--model", path, "--raw", "--max-tokens", "4", "--quiet", "--greedy"});
+  EXPECT_EQ(quiet.out, run.out);
+  EXPECT_EQ(quiet.err, "");
+}
+
+TEST_F(Commands, GenerateTellsEveryTokenAsJson) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run =
+      Run({"generate", "abc", "--model", path, "--raw", "--max-tokens", "3", "--json"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  for (const char* key : {"\"text\":", "\"logprob\":", "\"entropy\":", "\"margin\":",
+                          "\"stop_reason\":", "\"prompt_tokens\":3", "\"model\":\"tiny\""}) {
+    EXPECT_THAT(run.out, HasSubstr(key));
+  }
+}
+
+TEST_F(Commands, InspectShowsWhatAFileHolds) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run = Run({"models", "inspect", path, "--tensors"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("general.architecture"));
+  EXPECT_THAT(run.out, HasSubstr("token_embd.weight"));
+  EXPECT_THAT(run.out, HasSubstr("F32"));
+  EXPECT_THAT(run.out, HasSubstr("fingerprint"));
+  EXPECT_THAT(Run({"models", "inspect", path, "--json"}).out, HasSubstr("\"fingerprint\":\""));
+}
+
+TEST_F(Commands, ModelsListTellsWhatIsHere) {
+  std::ofstream(models_.File("mine.gguf")) << "x";
+  const ProgramRun run = Run({"models", "list"});
+  EXPECT_EQ(run.code, kExitOk);
+  EXPECT_THAT(run.out, HasSubstr("smollm2-135m-instruct-q4_1"));
+  EXPECT_THAT(run.out, HasSubstr("not fetched"));
+  EXPECT_THAT(run.out, HasSubstr("here, your own"));
+}
+
+TEST_F(Commands, VerifyFindsADamagedFile) {
+  EXPECT_EQ(Run({"models", "verify"}).code, kExitNoInput);
+  EXPECT_EQ(Run({"models", "verify", "smollm2-135m"}).code, kExitNoInput);
+  std::ofstream(models_.File("smollm2-135m-instruct-q4_1.gguf")) << "short";
+  const ProgramRun run = Run({"models", "verify"});
+  EXPECT_EQ(run.code, kExitData);
+  EXPECT_THAT(run.out, HasSubstr("BAD  smollm2-135m-instruct-q4_1  5 bytes instead of 98362432"));
+}
+
+TEST_F(Commands, TheCatalogueAgreesWithTheScript) {
+  std::ifstream stream(absl::StrCat(NEARFAR_SOURCE_DIR, "/scripts/models.json"));
+  const std::string json((std::istreambuf_iterator<char>(stream)), {});
+  for (const CatalogueModel& model : AllModels()) {
+    EXPECT_THAT(json, HasSubstr(absl::StrCat("\"name\": \"", model.name, "\"")));
+    EXPECT_THAT(json, HasSubstr(absl::StrCat("\"file\": \"", model.file, "\"")));
+    EXPECT_THAT(json, HasSubstr(absl::StrCat("\"bytes\": ", model.bytes, ",")));
+    EXPECT_THAT(json, HasSubstr(model.sha256));
+    EXPECT_THAT(json, HasSubstr(absl::StrCat("\"", model.aliases.front(), "\"")));
+  }
+}
+
+TEST_F(Commands, PolicyCheckTakesThePresets) {
+  const ProgramRun run =
+      Run({"policy", "check", "balanced", "private", "frugal", "quality", "offline"});
+  EXPECT_EQ(run.code, kExitOk) << run.out << run.err;
+  EXPECT_THAT(run.out, HasSubstr("balanced: ok ("));
+}
+
+TEST_F(Commands, PolicyCheckTellsEveryMistakeOfEveryFile) {
+  const std::string one = Write("one.yaml", "schema_version: 1\nnme: x\nchoose: {kind: dice}\n");
+  const std::string two = Write("two.yaml", "name: [\n");
+  const ProgramRun run = Run({"policy", "check", one, two, "/no/such/file.yaml"});
+  EXPECT_EQ(run.code, kExitConfig);
+  EXPECT_THAT(run.out, HasSubstr(absl::StrCat(one, ":2:1: ")));
+  EXPECT_THAT(run.out, HasSubstr("choose.kind"));
+  EXPECT_THAT(run.out, HasSubstr(two));
+  EXPECT_THAT(run.out, HasSubstr("/no/such/file.yaml"));
+}
+
+TEST_F(Commands, PolicyShowPrintsAPresetThatChecks) {
+  EXPECT_THAT(Run({"policy", "show"}).out, HasSubstr("balanced\n"));
+  const ProgramRun shown = Run({"policy", "show", "offline"});
+  EXPECT_EQ(shown.code, kExitOk);
+  EXPECT_THAT(shown.out, HasSubstr("schema_version: 1"));
+  EXPECT_EQ(Run({"policy", "show", "no-such-preset"}).code, kExitNoInput);
+}
+
+TEST_F(Commands, AskWithAWrongPolicyIsExit78) {
+  const std::string bad = Write("bad.yaml", "nonsense: true\n");
+  const ProgramRun run = Run({"ask", "hi", "--policy", bad});
+  EXPECT_EQ(run.code, kExitConfig);
+  EXPECT_THAT(run.err, HasSubstr("bad.yaml:1:1"));
+  EXPECT_EQ(Run({"ask", "hi", "--policy", "no-such-preset"}).code, kExitNoInput);
+}
+
+TEST_F(Commands, AskAnswersWithATinyModelAndTheLogTellsOfIt) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run =
+      Run({"ask", "abc", "--policy", "offline", "--model", path, "--max-tokens", "4", "--json"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("\"route\":\"near\""));
+  EXPECT_THAT(run.out, HasSubstr("\"cost_usd\":0"));
+  const ProgramRun shown = Run({"log", "show"});
+  EXPECT_EQ(shown.code, kExitOk) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("near"));
+  EXPECT_THAT(shown.out, Not(HasSubstr("abc")));
+  EXPECT_THAT(Run({"log", "stats"}).out, HasSubstr("100 %"));
+  EXPECT_THAT(Run({"log", "show", "--json"}).out, HasSubstr("{"));
+}
+
+TEST_F(Commands, ExplainRunsNoModelAndLeavesNoRecord) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run = Run({"ask", "abc", "--policy", "offline", "--model", path, "--explain"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("route       near"));
+  EXPECT_THAT(
+      Run({"policy", "explain", "abc", "--policy", "offline", "--model", path, "--json"}).out,
+      HasSubstr("\"route\":\"near\""));
+  EXPECT_THAT(Run({"log", "show"}).err, HasSubstr("empty"));
+}
+
+TEST_F(Commands, LogWithoutALogTellsWhereItLooked) {
+  const ProgramRun run = Run({"log", "show"});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, HasSubstr(state_.File("state")));
+}
+
+TEST_F(Commands, AskOfADaemonThatIsNotThereIsExit69) {
+  const ProgramRun run = Run({"ask", "hi", "--daemon", absl::StrCat("unix:", state_.File("no"))});
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.err, HasSubstr("cannot be reached"));
+}
+
+TEST_F(Commands, DoctorTellsWhatIsMissingAndWhatToDo) {
+  const ProgramRun run = Run({"doctor", "--policy", "offline"});
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.out, HasSubstr("fail  models: none in"));
+  EXPECT_THAT(run.out, HasSubstr("> scripts/models.sh"));
+  EXPECT_THAT(run.out, HasSubstr("cpu: "));
+  EXPECT_THAT(Run({"doctor", "--policy", "offline", "--json"}).out, HasSubstr("\"ok\":false"));
+}
+
+TEST_F(Commands, DoctorIsContentWithATinyModel) {
+  const std::string path = models_.File("mine.gguf");
+  std::filesystem::copy_file(testing::WriteTinyModel({}), path);
+  const ProgramRun run = Run({"doctor", "--policy", "offline", "--model", path});
+  EXPECT_EQ(run.code, kExitOk) << run.out;
+  EXPECT_THAT(run.out, HasSubstr("near model: mine: llama"));
+}
+
+// The binary itself, once: what a shell sees.
+TEST_F(Commands, TheBinaryReturnsTheCode) {
+  const std::string quiet = " >/dev/null 2>&1";
+  EXPECT_EQ(WEXITSTATUS(system(absl::StrCat(NEARFAR_PROGRAM, " --version", quiet).c_str())), 0);
+  EXPECT_EQ(WEXITSTATUS(system(absl::StrCat(NEARFAR_PROGRAM, " moon", quiet).c_str())), 64);
+  EXPECT_EQ(WEXITSTATUS(system(absl::StrCat("printf 'hi\\n/quit\\n' | ", NEARFAR_PROGRAM,
+                                            " chat --policy offline --max-tokens 3 --model ",
+                                            testing::WriteTinyModel({}), quiet)
+                                   .c_str())),
+            0);
+}
+
+}  // namespace
+}  // namespace nearfar::cli
