@@ -26,6 +26,10 @@
 
 namespace nearfar {
 
+namespace internal {
+class Timer;
+}
+
 struct RouterOptions {
   std::shared_ptr<const Policy> policy;
   std::shared_ptr<Backend> near;                        // nullptr = none (a gateway)
@@ -40,6 +44,8 @@ struct RouterOptions {
   int default_max_tokens = 256;
   absl::Duration default_timeout = absl::Minutes(2);  // of a query without a deadline
   int max_active = 64;                                // queries at once; more are refused
+  // Runs deadlines; nullptr = a thread of its own. For tests: no time passes but by their word.
+  std::shared_ptr<internal::Timer> timer;
 };
 
 // A running query. Thread-safe.
@@ -58,6 +64,7 @@ struct RouterStatus {
   std::map<std::string, Health> far;
   BudgetSignals budget;
   int active = 0;
+  int64_t lost_records = 0;  // decision records that could not be written
 };
 
 class Router {

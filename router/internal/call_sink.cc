@@ -1,0 +1,85 @@
+// See call_sink.h.
+
+#include "router/internal/call_sink.h"
+
+#include <cmath>
+#include <utility>
+
+#include "router/internal/request.h"
+
+namespace nearfar::internal {
+namespace {
+
+constexpr double kPerMillion = 1e-6;
+
+bool IsBill(const std::optional<double>& usd) { return usd && std::isfinite(*usd) && *usd >= 0; }
+
+}  // namespace
+
+void CallSink::Detach() {
+  std::shared_ptr<Request> gone;  // destroyed after the lock is given back
+  absl::MutexLock hold(&mu_);
+  gone = std::exchange(request_, nullptr);
+}
+
+double CallSink::CostUsd() const {
+  absl::MutexLock hold(&mu_);
+  return money_ ? money_->bound_usd() : bill_usd_;
+}
+
+std::shared_ptr<Request> CallSink::Listener() {
+  absl::MutexLock hold(&mu_);
+  return closed_ ? nullptr : request_;
+}
+
+// The side's own bill; else usage times price; else unknown (empty).
+std::optional<double> CallSink::BillOf(const BackendFinished& event) const {
+  if (IsBill(event.cost_usd)) return event.cost_usd;
+  const Usage& usage = event.usage;
+  if (usage.prompt_tokens <= 0 && usage.completion_tokens <= 0) return std::nullopt;
+  return kPerMillion * (static_cast<double>(usage.prompt_tokens) * price_.input_usd_per_mtok +
+                        static_cast<double>(usage.completion_tokens) * price_.output_usd_per_mtok);
+}
+
+bool CallSink::Close(std::optional<double> bill, std::shared_ptr<Request>* listener,
+                     double* settled) {
+  std::optional<Reservation> money;
+  {
+    absl::MutexLock hold(&mu_);
+    if (std::exchange(closed_, true)) return false;
+    *listener = std::exchange(request_, nullptr);
+    if (money_) {
+      bill_usd_ = bill.value_or(money_->bound_usd());
+      money.emplace(*std::move(money_));
+      money_.reset();
+    }
+    *settled = bill_usd_;
+  }
+  if (money) money->Settle(*settled);
+  return true;
+}
+
+void CallSink::OnDelta(const BackendDelta& event) {
+  std::shared_ptr<Request> request = Listener();
+  if (!request) return;
+  request->Post([serial = serial_, event](Request* r) { r->OnDelta(serial, event); });
+}
+
+void CallSink::OnFinished(const BackendFinished& event) {
+  std::shared_ptr<Request> request;
+  double bill = 0;
+  if (!Close(BillOf(event), &request, &bill) || !request) return;
+  request->Post(
+      [serial = serial_, event, bill](Request* r) { r->OnFinished(serial, event, bill); });
+}
+
+void CallSink::OnError(const BackendError& event) {
+  std::shared_ptr<Request> request;
+  double bill = 0;
+  std::optional<double> charged;  // unknown: the reservation is spent
+  if (!event.maybe_billed) charged = 0;
+  if (!Close(charged, &request, &bill) || !request) return;
+  request->Post([serial = serial_, event, bill](Request* r) { r->OnError(serial, event, bill); });
+}
+
+}  // namespace nearfar::internal

@@ -1,0 +1,59 @@
+// Stands between a backend and a request: numbers the call's events, lets one terminal event
+// through, and settles the call's money whether or not the request still listens. Thread-safe. Held
+// by tests/router/router_test.cc.
+
+#ifndef NEARFAR_ROUTER_INTERNAL_CALL_SINK_H_
+#define NEARFAR_ROUTER_INTERNAL_CALL_SINK_H_
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "router/backend.h"
+#include "router/internal/reservation.h"
+
+namespace nearfar::internal {
+
+class Request;
+
+struct CallPrice {
+  double input_usd_per_mtok = 0;
+  double output_usd_per_mtok = 0;
+};
+
+class CallSink : public BackendSink {
+ public:
+  CallSink(std::shared_ptr<Request> request, int serial)
+      : serial_(serial), request_(std::move(request)) {}
+  CallSink(std::shared_ptr<Request> request, int serial, Reservation money, CallPrice price)
+      : serial_(serial), price_(price), request_(std::move(request)), money_(std::move(money)) {}
+
+  // The request hears nothing more; a backend that never ends keeps only this small object.
+  void Detach();
+  // What the call has cost, as known now: the bill once it is settled, its bound before.
+  double CostUsd() const;
+
+  void OnDelta(const BackendDelta& event) override;
+  void OnFinished(const BackendFinished& event) override;
+  void OnError(const BackendError& event) override;
+
+ private:
+  // The request, unless a terminal event came before or it was detached. `last` makes this one the
+  // terminal event and settles by `bill`.
+  std::shared_ptr<Request> Listener();
+  bool Close(std::optional<double> bill, std::shared_ptr<Request>* listener, double* settled);
+  std::optional<double> BillOf(const BackendFinished& event) const;
+
+  const int serial_;
+  const CallPrice price_;
+  mutable absl::Mutex mu_;
+  std::shared_ptr<Request> request_ ABSL_GUARDED_BY(mu_);
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<Reservation> money_ ABSL_GUARDED_BY(mu_);  // empty = settled, or free
+  double bill_usd_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace nearfar::internal
+
+#endif  // NEARFAR_ROUTER_INTERNAL_CALL_SINK_H_
