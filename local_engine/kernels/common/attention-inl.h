@@ -11,6 +11,7 @@
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ATTENTION_INL_H_
 
 #include "local_engine/kernels/common/exp-inl.h"
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/matmul_tiles-inl.h"
 #include "local_engine/kernels/common/rows-inl.h"
 #include "local_engine/kernels/kernel_table.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr int kTilePositions = 64;
 constexpr int kQueryRows = 4;  // rows that share a load of keys or values
 
-inline int64_t PaddedWidth(int64_t head_width) {
+NEARFAR_INLINE int64_t PaddedWidth(int64_t head_width) {
   return (head_width + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
 }
 
@@ -47,7 +48,7 @@ int64_t AttentionScratchBytes(int64_t head_width) {
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
-inline F32 LoadSomeHalf(const uint16_t* from, int64_t n) {
+NEARFAR_INLINE F32 LoadSomeHalf(const uint16_t* from, int64_t n) {
   if (n >= kLanes) return LoadHalf(from);
   uint16_t lanes[kLanes] = {};
   for (int64_t i = 0; i < n; ++i) lanes[i] = from[i];
@@ -55,8 +56,8 @@ inline F32 LoadSomeHalf(const uint16_t* from, int64_t n) {
 }
 
 // Positions [0, n) of the tile; what is left of the last vector of positions becomes zero.
-inline void ReadKeys(const uint16_t* keys, int64_t stride, int n, int64_t head_width,
-                     const AttentionTile& tile) {
+NEARFAR_INLINE void ReadKeys(const uint16_t* keys, int64_t stride, int n, int64_t head_width,
+                             const AttentionTile& tile) {
   for (int first = 0; first < n; first += kLanes) {
     for (int64_t d = 0; d < head_width; d += kLanes) {
       F32 square[kLanes];
@@ -71,8 +72,8 @@ inline void ReadKeys(const uint16_t* keys, int64_t stride, int n, int64_t head_w
   }
 }
 
-inline void ReadValues(const uint16_t* values, int64_t stride, int n, int64_t head_width,
-                       const AttentionTile& tile) {
+NEARFAR_INLINE void ReadValues(const uint16_t* values, int64_t stride, int n, int64_t head_width,
+                               const AttentionTile& tile) {
   for (int i = 0; i < n; ++i) {
     for (int64_t d = 0; d < tile.width; d += kLanes) {
       const int64_t left = head_width - d;
@@ -84,8 +85,8 @@ inline void ReadValues(const uint16_t* values, int64_t stride, int n, int64_t he
 
 // weights[row][position] = scale * query . key for all positions of whole vectors below n.
 template <int kRows>
-inline void Scores(const float* const* queries, int n, int64_t head_width, float scale,
-                   const AttentionTile& tile) {
+NEARFAR_INLINE void Scores(const float* const* queries, int n, int64_t head_width, float scale,
+                           const AttentionTile& tile) {
   for (int first = 0; first < n; first += 2 * kLanes) {
     F32 even[kRows], odd[kRows];
     for (int r = 0; r < kRows; ++r) even[r] = odd[r] = Set(0.0f);
@@ -106,7 +107,7 @@ inline void Scores(const float* const* queries, int n, int64_t head_width, float
   }
 }
 
-inline void ScaleState(float* state, int64_t width, float factor) {
+NEARFAR_INLINE void ScaleState(float* state, int64_t width, float factor) {
   state[1] *= factor;
   for (int64_t d = 0; d < width; d += kLanes) {
     float* at = state + kAttentionStateHead + d;
@@ -115,7 +116,7 @@ inline void ScaleState(float* state, int64_t width, float factor) {
 }
 
 // Turns n scores into weights e^(score - largest), and brings the state to the same largest score.
-inline void SoftmaxTile(float* weights, int n, int64_t width, float* state) {
+NEARFAR_INLINE void SoftmaxTile(float* weights, int n, int64_t width, float* state) {
   const float none = -__builtin_inff();
   for (int i = n; i % kLanes != 0; ++i) weights[i] = none;
   F32 most = Set(state[0]);
@@ -136,8 +137,8 @@ inline void SoftmaxTile(float* weights, int n, int64_t width, float* state) {
 
 // state += weights of positions [begin, end) times their values.
 template <int kRows>
-inline void AddValues(float* const* states, const float* const* weights, int begin, int end,
-                      const AttentionTile& tile) {
+NEARFAR_INLINE void AddValues(float* const* states, const float* const* weights, int begin, int end,
+                              const AttentionTile& tile) {
   for (int64_t d = 0; d < tile.width; d += 2 * kLanes) {
     F32 even[kRows], odd[kRows];
     for (int r = 0; r < kRows; ++r) {
@@ -163,8 +164,8 @@ inline void AddValues(float* const* states, const float* const* weights, int beg
 // kRows query rows against the tile; row r sees its first seen[r] positions. Unseen values are not
 // even multiplied by zero: what stands there may not be a number yet.
 template <int kRows>
-inline void AttendRows(const AttentionPartArgs& args, int row, const int* seen,
-                       const AttentionTile& tile) {
+NEARFAR_INLINE void AttendRows(const AttentionPartArgs& args, int row, const int* seen,
+                               const AttentionTile& tile) {
   int least = seen[0], most = seen[0];
   for (int r = 1; r < kRows; ++r) {
     least = seen[r] < least ? seen[r] : least;
@@ -184,7 +185,8 @@ inline void AttendRows(const AttentionPartArgs& args, int row, const int* seen,
   }
 }
 
-inline void AttendTile(const AttentionPartArgs& args, int begin, const AttentionTile& tile) {
+NEARFAR_INLINE void AttendTile(const AttentionPartArgs& args, int begin,
+                               const AttentionTile& tile) {
   for (int row = 0; row < args.rows; row += kQueryRows) {
     const int count = args.rows - row < kQueryRows ? args.rows - row : kQueryRows;
     int seen[kQueryRows];

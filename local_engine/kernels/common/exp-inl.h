@@ -6,11 +6,13 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_EXP_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_EXP_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
+
 namespace nearfar::kernels {
 namespace {
 
 // 0 below -87.3; saturates near 1.6e38 above 88.
-inline F32 Exp(F32 x) {
+NEARFAR_INLINE F32 Exp(F32 x) {
   const F32 least = Set(-87.3f);
   const F32 bounded = Max(Min(x, Set(88.0f)), least);
   const I32 n = RoundToInt(Mul(bounded, Set(1.44269504f)));
@@ -27,7 +29,7 @@ inline F32 Exp(F32 x) {
   return ZeroWhereLess(Mul(p, PowerOfTwo(n)), x, least);
 }
 
-inline float ExpOne(float x) {
+NEARFAR_INLINE float ExpOne(float x) {
   float lanes[kLanes];
   Store(lanes, Exp(Set(x)));
   return lanes[0];

@@ -5,6 +5,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_FLOATS_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_FLOATS_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/matmul_tiles-inl.h"
 #include "local_engine/kernels/kernel_table.h"
 
@@ -13,20 +14,20 @@ namespace {
 
 struct FromF32 {
   using Element = float;
-  static F32 Read(const float* from) { return Load(from); }
+  static NEARFAR_INLINE F32 Read(const float* from) { return Load(from); }
 };
 struct FromF16 {
   using Element = uint16_t;
-  static F32 Read(const uint16_t* from) { return LoadHalf(from); }
+  static NEARFAR_INLINE F32 Read(const uint16_t* from) { return LoadHalf(from); }
 };
 struct FromBF16 {
   using Element = uint16_t;
-  static F32 Read(const uint16_t* from) { return LoadBFloat16(from); }
+  static NEARFAR_INLINE F32 Read(const uint16_t* from) { return LoadBFloat16(from); }
 };
 
 // The last n < kLanes elements, then zeros.
 template <typename Format>
-inline F32 ReadPartial(const typename Format::Element* from, int64_t n) {
+NEARFAR_INLINE F32 ReadPartial(const typename Format::Element* from, int64_t n) {
   typename Format::Element lanes[kLanes] = {};
   memcpy(lanes, from, static_cast<size_t>(n) * sizeof(*from));
   return Format::Read(lanes);
@@ -35,7 +36,7 @@ inline F32 ReadPartial(const typename Format::Element* from, int64_t n) {
 // A row of the file need not be aligned to its elements' size for this to be right on the machines
 // that we run on; vector loads take any address.
 template <typename Format, int kTokens>
-inline void MultiplyFloatRow(const MatMulArgs& args, int64_t row, int64_t token) {
+NEARFAR_INLINE void MultiplyFloatRow(const MatMulArgs& args, int64_t row, int64_t token) {
   using Element = typename Format::Element;
   const Element* weights = reinterpret_cast<const Element*>(args.weights + row * args.row_bytes);
   const float* x = args.x.floats + token * args.x.width;

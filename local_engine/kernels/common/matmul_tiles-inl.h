@@ -8,6 +8,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_TILES_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_TILES_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile-inl.h"
 #include "local_engine/kernels/kernel_table.h"
 
@@ -17,7 +18,7 @@ namespace {
 // kTokens consecutive tokens of the activations.
 template <int kTokens>
 struct TokenGroup {
-  TokenGroup(const ActivationView& x, int64_t first) {
+  NEARFAR_INLINE TokenGroup(const ActivationView& x, int64_t first) {
     for (int t = 0; t < kTokens; ++t) {
       const int64_t block = (first + t) * x.blocks_per_token;
       values[t] = x.values + block * kActivationBlock;
@@ -29,8 +30,8 @@ struct TokenGroup {
 };
 
 template <typename Format>
-inline F32 ScaledSum(const Tile<1, true>& tile, const int8_t* values, const ActivationBlock& x,
-                     F32 sum) {
+NEARFAR_INLINE F32 ScaledSum(const Tile<1, true>& tile, const int8_t* values,
+                             const ActivationBlock& x, F32 sum) {
   Dot<Format::kBits> dot;
   dot.Add16(tile.w, values);
   dot.Add16(tile.w + 4, values + 16);
@@ -39,8 +40,8 @@ inline F32 ScaledSum(const Tile<1, true>& tile, const int8_t* values, const Acti
 }
 
 template <typename Format>
-inline F32 ScaledSum(const Tile<1, false>& tile, const int8_t* values, const ActivationBlock& x,
-                     F32 sum) {
+NEARFAR_INLINE F32 ScaledSum(const Tile<1, false>& tile, const int8_t* values,
+                             const ActivationBlock& x, F32 sum) {
   Dot<Format::kBits> dot;
   dot.Add16(tile.w, values);
   dot.Add16(tile.w + 4, values + 16);
@@ -48,8 +49,8 @@ inline F32 ScaledSum(const Tile<1, false>& tile, const int8_t* values, const Act
 }
 
 template <typename Format>
-inline F32 ScaledSum(const Tile<2, true>& tile, const int8_t* values, const ActivationBlock& x,
-                     F32 sum) {
+NEARFAR_INLINE F32 ScaledSum(const Tile<2, true>& tile, const int8_t* values,
+                             const ActivationBlock& x, F32 sum) {
   Dot<Format::kBits> low, high;
   low.Add16(tile.w, values);
   high.Add16(tile.w + 4, values + 16);
@@ -61,21 +62,41 @@ inline F32 ScaledSum(const Tile<2, true>& tile, const int8_t* values, const Acti
 
 // Adds 32 columns to the sums of kTokens tokens.
 template <typename Format, int kTokens>
-inline void AddTile(const TileOf<Format>& tile, const TokenGroup<kTokens>& tokens, int64_t block,
-                    F32 sums[kTokens]) {
+NEARFAR_INLINE void AddTile(const TileOf<Format>& tile, const TokenGroup<kTokens>& tokens,
+                            int64_t block, F32 sums[kTokens]) {
   for (int t = 0; t < kTokens; ++t) {
     sums[t] = ScaledSum<Format>(tile, tokens.values[t] + block * kActivationBlock,
                                 tokens.blocks[t][block], sums[t]);
   }
 }
 
+// Asks for the rows of the next tile while this one is computed. A tile's rows lie one after the
+// other in memory but are read side by side, a few bytes of each at a time, which no hardware
+// prefetcher follows; the next tile is simply the next bytes.
+class TilePrefetch {
+ public:
+  // Nothing is asked for beyond `end`.
+  NEARFAR_INLINE TilePrefetch(const uint8_t* next, const uint8_t* end) : next_(next), end_(end) {}
+
+  NEARFAR_INLINE void Advance(int64_t bytes) {
+    const uint8_t* until = next_ + bytes < end_ ? next_ + bytes : end_;
+    for (; next_ < until; next_ += kLine) __builtin_prefetch(next_, 0, 2);
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const uint8_t* next_;
+  const uint8_t* end_;
+};
+
 // Decodes the rows' columns in order; visit(tile, block of 32 columns).
 template <typename Format, typename Visit>
-inline void DecodeRows(const Rows& rows, int64_t cols, Visit visit) {
+NEARFAR_INLINE void DecodeRows(const Rows& rows, int64_t cols, TilePrefetch prefetch, Visit visit) {
   constexpr int kParts = Format::kColumns / kActivationBlock / Format::kTiles;
   const int64_t blocks = cols / Format::kColumns;
   int64_t column_block = 0;
   for (int64_t block = 0; block < blocks; ++block) {
+    prefetch.Advance(kLanes * Format::kBlockBytes);
     const int64_t at = block * Format::kBlockBytes;
     const typename Format::Header header(rows, at);
     for (int part = 0; part < kParts; ++part) {
@@ -86,7 +107,7 @@ inline void DecodeRows(const Rows& rows, int64_t cols, Visit visit) {
   }
 }
 
-inline Rows RowsFrom(const MatMulArgs& args, int64_t first) {
+NEARFAR_INLINE Rows RowsFrom(const MatMulArgs& args, int64_t first) {
   Rows rows;
   for (int r = 0; r < kLanes; ++r) {
     const int64_t row = first + r < args.rows ? first + r : args.rows - 1;
@@ -95,8 +116,13 @@ inline Rows RowsFrom(const MatMulArgs& args, int64_t first) {
   return rows;
 }
 
+NEARFAR_INLINE TilePrefetch PrefetchAfter(const MatMulArgs& args, int64_t first) {
+  return TilePrefetch(args.weights + (first + kLanes) * args.row_bytes,
+                      args.weights + args.rows * args.row_bytes);
+}
+
 // Writes the sums of rows [row, row + kLanes), those that exist, for one token.
-inline void WriteSums(const MatMulArgs& args, int64_t row, int64_t token, F32 sums) {
+NEARFAR_INLINE void WriteSums(const MatMulArgs& args, int64_t row, int64_t token, F32 sums) {
   float* out = args.out + token * args.out_stride + row;
   const int64_t left = args.rows - row;
   if (left >= kLanes) {
@@ -111,20 +137,20 @@ inline void WriteSums(const MatMulArgs& args, int64_t row, int64_t token, F32 su
 }
 
 template <typename Format, int kTokens>
-inline void MultiplyDirect(const MatMulArgs& args, int64_t row, int64_t token) {
+NEARFAR_NOINLINE void MultiplyDirect(const MatMulArgs& args, int64_t row, int64_t token) {
   const TokenGroup<kTokens> tokens(args.x, token);
   F32 sums[kTokens];
   for (F32& sum : sums) sum = Set(0.0f);
-  DecodeRows<Format>(RowsFrom(args, row), args.cols,
-                     [&](const TileOf<Format>& tile, int64_t block) {
+  DecodeRows<Format>(RowsFrom(args, row), args.cols, PrefetchAfter(args, row),
+                     [&](const TileOf<Format>& tile, int64_t block) NEARFAR_LAMBDA_INLINE {
                        AddTile<Format, kTokens>(tile, tokens, block, sums);
                      });
   for (int t = 0; t < kTokens; ++t) WriteSums(args, row, token + t, sums[t]);
 }
 
 template <typename Format, int kTokens>
-inline void MultiplyPanel(const MatMulArgs& args, const TileOf<Format>* panel, int64_t row,
-                          int64_t token) {
+NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const TileOf<Format>* panel,
+                                    int64_t row, int64_t token) {
   const TokenGroup<kTokens> tokens(args.x, token);
   F32 sums[kTokens];
   for (F32& sum : sums) sum = Set(0.0f);
@@ -142,7 +168,7 @@ struct Count {
 
 // Calls function(Count<n>()) for n in [1, kMost].
 template <int kMost, typename Function>
-inline void WithCount(int n, Function function) {
+NEARFAR_INLINE void WithCount(int n, Function function) {
   if constexpr (kMost > 1) {
     if (n < kMost) {
       WithCount<kMost - 1>(n, function);
@@ -162,8 +188,9 @@ void MultiplyRows(const MatMulArgs& args, int64_t row) {
     return;
   }
   TileOf<Format>* panel = reinterpret_cast<TileOf<Format>*>(args.scratch);
-  DecodeRows<Format>(RowsFrom(args, row), args.cols,
-                     [&](const TileOf<Format>& tile, int64_t block) { panel[block] = tile; });
+  DecodeRows<Format>(RowsFrom(args, row), args.cols, PrefetchAfter(args, row),
+                     [&](const TileOf<Format>& tile, int64_t block)
+                         NEARFAR_LAMBDA_INLINE { panel[block] = tile; });
   int64_t token = 0;
   for (; token + kTokenTile <= tokens; token += kTokenTile) {
     MultiplyPanel<Format, kTokenTile>(args, panel, row, token);
@@ -177,6 +204,8 @@ void MultiplyRows(const MatMulArgs& args, int64_t row) {
 template <typename Format>
 void MatMulTiles(const MatMulArgs& args) {
   if (args.x.tokens == 0) return;
+  TilePrefetch(args.weights, args.weights + args.rows * args.row_bytes)
+      .Advance(kLanes * args.row_bytes);
   for (int64_t row = 0; row < args.rows; row += kLanes) MultiplyRows<Format>(args, row);
 }
 

@@ -4,13 +4,14 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ROPE_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ROPE_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar::kernels {
 namespace {
 
 // Pairs (2i, 2i + 1).
-inline void RotateNeighbours(const float* table, int64_t rope_width, float* x) {
+NEARFAR_INLINE void RotateNeighbours(const float* table, int64_t rope_width, float* x) {
   int64_t i = 0;
   for (; i + 2 * kLanes <= rope_width; i += 2 * kLanes) {
     F32 cosine, sine, a, b;
@@ -26,7 +27,7 @@ inline void RotateNeighbours(const float* table, int64_t rope_width, float* x) {
 }
 
 // Pairs (i, i + rope_width / 2).
-inline void RotateHalves(const float* table, int64_t rope_width, float* x) {
+NEARFAR_INLINE void RotateHalves(const float* table, int64_t rope_width, float* x) {
   const int64_t half = rope_width / 2;
   int64_t i = 0;
   for (; i + kLanes <= half; i += kLanes) {

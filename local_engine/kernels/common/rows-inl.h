@@ -5,19 +5,20 @@
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ROWS_INL_H_
 
 #include "local_engine/kernels/common/exp-inl.h"
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar::kernels {
 namespace {
 
 // The first n lanes of `from`, then zeros; n in [0, kLanes].
-inline F32 LoadSome(const float* from, int64_t n) {
+NEARFAR_INLINE F32 LoadSome(const float* from, int64_t n) {
   if (n >= kLanes) return Load(from);
   float lanes[kLanes] = {};
   for (int64_t i = 0; i < n; ++i) lanes[i] = from[i];
   return Load(lanes);
 }
-inline void StoreSome(float* to, int64_t n, F32 x) {
+NEARFAR_INLINE void StoreSome(float* to, int64_t n, F32 x) {
   if (n >= kLanes) {
     Store(to, x);
     return;
@@ -28,7 +29,7 @@ inline void StoreSome(float* to, int64_t n, F32 x) {
 }
 
 // Values of one block from kActivationBlock readable floats.
-inline void QuantizeBlock(const float* x, int8_t* values, ActivationBlock* block) {
+NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBlock* block) {
   constexpr int kHalf = kActivationBlock / 2;
   F32 largest = Set(0.0f);
   for (int i = 0; i < kActivationBlock; i += kLanes) largest = Max(Abs(Load(x + i)), largest);

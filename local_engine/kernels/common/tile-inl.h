@@ -15,6 +15,8 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
+
 namespace nearfar::kernels {
 namespace {
 
@@ -35,7 +37,7 @@ template <typename Format>
 using TileOf = Tile<Format::kScales, Format::kOffset>;
 
 // The low and high four bits of 16 bytes a row, as columns 0..15 and 16..31.
-inline void SplitNibbles(const Bytes packed[4], Bytes w[8]) {
+NEARFAR_INLINE void SplitNibbles(const Bytes packed[4], Bytes w[8]) {
   const Bytes mask = SetBytes(15);
   for (int i = 0; i < 4; ++i) {
     w[i] = And(packed[i], mask);

@@ -5,6 +5,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q4_1_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q4_1_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile-inl.h"
 
 namespace nearfar::kernels {
@@ -14,10 +15,10 @@ struct Q4_1 {
   static constexpr int kBits = 4, kScales = 1, kColumns = 32, kBlockBytes = 20, kTiles = 1;
   static constexpr bool kOffset = true;
   struct Header {
-    Header(const Rows& rows, int64_t at) {}
+    NEARFAR_INLINE Header(const Rows& rows, int64_t at) {}
   };
-  static void Decode(const Header& header, const Rows& rows, int64_t at, int part,
-                     Tile<1, true>* out) {
+  static NEARFAR_INLINE void Decode(const Header& header, const Rows& rows, int64_t at, int part,
+                                    Tile<1, true>* out) {
     Bytes packed[4];
     Transpose16(rows, at + 4, packed);
     SplitNibbles(packed, out->w);

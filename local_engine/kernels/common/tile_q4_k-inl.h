@@ -6,13 +6,14 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q4_K_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q4_K_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile-inl.h"
 
 namespace nearfar::kernels {
 namespace {
 
 template <typename Function>
-inline F32 PickByte(Bytes word, int byte) {
+NEARFAR_INLINE F32 PickByte(Bytes word, int byte) {
   switch (byte) {
     case 0:
       return Function::template At<0>(word);
@@ -26,13 +27,13 @@ inline F32 PickByte(Bytes word, int byte) {
 }
 struct UnsignedBytes {
   template <int kByte>
-  static F32 At(Bytes word) {
+  static NEARFAR_INLINE F32 At(Bytes word) {
     return UnsignedByte<kByte>(word);
   }
 };
 struct SignedBytes {
   template <int kByte>
-  static F32 At(Bytes word) {
+  static NEARFAR_INLINE F32 At(Bytes word) {
     return SignedByte<kByte>(word);
   }
 };
@@ -41,7 +42,7 @@ struct SignedBytes {
 // their low six bits; bytes 8..11 hold the low four bits of scales 4..7 (low) and minima 4..7
 // (high), whose upper two bits are the upper two of bytes 0..3 and 4..7.
 struct KScales {
-  KScales(const Rows& rows, int64_t at) {
+  NEARFAR_INLINE KScales(const Rows& rows, int64_t at) {
     Bytes head[4];
     Transpose16(rows, at, head);
     d = LowHalf(head[0]);
@@ -52,7 +53,7 @@ struct KScales {
     scales[1] = Or(And(head[3], four), And(ShiftRight<2>(head[1]), two));
     minima[1] = Or(And(ShiftRight<4>(head[3]), four), And(ShiftRight<2>(head[2]), two));
   }
-  void Put(int sub_block, Tile<1, true>* out) const {
+  NEARFAR_INLINE void Put(int sub_block, Tile<1, true>* out) const {
     const int word = sub_block / 4, byte = sub_block % 4;
     out->scale[0] = Mul(d, PickByte<UnsignedBytes>(scales[word], byte));
     out->offset[0] = Mul(minus_dmin, PickByte<UnsignedBytes>(minima[word], byte));
@@ -66,8 +67,8 @@ struct Q4_K {
   static constexpr int kBits = 4, kScales = 1, kColumns = 256, kBlockBytes = 144, kTiles = 2;
   static constexpr bool kOffset = true;
   using Header = KScales;
-  static void Decode(const Header& header, const Rows& rows, int64_t at, int part,
-                     Tile<1, true>* out) {
+  static NEARFAR_INLINE void Decode(const Header& header, const Rows& rows, int64_t at, int part,
+                                    Tile<1, true>* out) {
     Bytes packed[8];
     Transpose16(rows, at + 16 + 32 * part, packed);
     Transpose16(rows, at + 32 + 32 * part, packed + 4);

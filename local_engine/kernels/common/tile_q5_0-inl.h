@@ -6,13 +6,14 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q5_0_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q5_0_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile-inl.h"
 
 namespace nearfar::kernels {
 namespace {
 
 // Puts the fifth bits of 32 columns into w.
-inline void AddFifthBits(Bytes bits, Bytes w[8]) {
+NEARFAR_INLINE void AddFifthBits(Bytes bits, Bytes w[8]) {
   w[0] = Or(w[0], SixteenWhereBit<0>(bits));
   w[1] = Or(w[1], SixteenWhereBit<1>(bits));
   w[2] = Or(w[2], SixteenWhereBit<2>(bits));
@@ -27,10 +28,10 @@ struct Q5_0 {
   static constexpr int kBits = 5, kScales = 1, kColumns = 32, kBlockBytes = 22, kTiles = 1;
   static constexpr bool kOffset = true;
   struct Header {
-    Header(const Rows& rows, int64_t at) {}
+    NEARFAR_INLINE Header(const Rows& rows, int64_t at) {}
   };
-  static void Decode(const Header& header, const Rows& rows, int64_t at, int part,
-                     Tile<1, true>* out) {
+  static NEARFAR_INLINE void Decode(const Header& header, const Rows& rows, int64_t at, int part,
+                                    Tile<1, true>* out) {
     Bytes packed[4];
     Transpose16(rows, at + 6, packed);
     SplitNibbles(packed, out->w);

@@ -7,6 +7,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q5_K_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q5_K_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile_q4_k-inl.h"
 
 namespace nearfar::kernels {
@@ -16,15 +17,15 @@ struct Q5_K {
   static constexpr int kBits = 5, kScales = 1, kColumns = 256, kBlockBytes = 176, kTiles = 2;
   static constexpr bool kOffset = true;
   struct Header {
-    Header(const Rows& rows, int64_t at) : scales(rows, at) {
+    NEARFAR_INLINE Header(const Rows& rows, int64_t at) : scales(rows, at) {
       Transpose16(rows, at + 16, fifth);
       Transpose16(rows, at + 32, fifth + 4);
     }
     KScales scales;
     Bytes fifth[8];
   };
-  static void Decode(const Header& header, const Rows& rows, int64_t at, int part,
-                     Tile<1, true>* out) {
+  static NEARFAR_INLINE void Decode(const Header& header, const Rows& rows, int64_t at, int part,
+                                    Tile<1, true>* out) {
     Bytes packed[8];
     Transpose16(rows, at + 48 + 32 * part, packed);
     Transpose16(rows, at + 64 + 32 * part, packed + 4);
@@ -49,7 +50,8 @@ struct Q5_K {
   // Moves the fifth bit of the first sub-block up by kUp0 or down by kDown0 to bit 4, of the second
   // by kUp1 or kDown1.
   template <int kUp0, int kUp1, int kDown0, int kDown1>
-  static void Unpack(const Bytes packed[8], const Bytes fifth[8], Tile<1, true>* out) {
+  static NEARFAR_INLINE void Unpack(const Bytes packed[8], const Bytes fifth[8],
+                                    Tile<1, true>* out) {
     const Bytes mask = SetBytes(15), bit = SetBytes(16);
     for (int i = 0; i < 8; ++i) {
       const Bytes first = ShiftRight<kDown0>(ShiftLeft<kUp0>(fifth[i]));

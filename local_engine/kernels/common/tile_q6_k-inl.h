@@ -9,6 +9,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q6_K_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q6_K_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile_q4_k-inl.h"
 
 namespace nearfar::kernels {
@@ -18,7 +19,7 @@ struct Q6_K {
   static constexpr int kBits = 6, kScales = 2, kColumns = 256, kBlockBytes = 210, kTiles = 4;
   static constexpr bool kOffset = true;
   struct Header {
-    Header(const Rows& rows, int64_t at) {
+    NEARFAR_INLINE Header(const Rows& rows, int64_t at) {
       Transpose16(rows, at + 192, scales);
       Bytes tail[4];
       Transpose16(rows, at + 194, tail);
@@ -27,8 +28,8 @@ struct Q6_K {
     Bytes scales[4];
     F32 d;
   };
-  static void Decode(const Header& header, const Rows& rows, int64_t at, int part,
-                     Tile<2, true>* out) {
+  static NEARFAR_INLINE void Decode(const Header& header, const Rows& rows, int64_t at, int part,
+                                    Tile<2, true>* out) {
     for (int i = 0; i < 2; ++i) {
       Bytes near[4], far[4], high[4];
       Transpose16(rows, at + 64 * part + 16 * i, near);
@@ -40,14 +41,14 @@ struct Q6_K {
   }
 
  private:
-  static void Unpack(Bytes near, Bytes far, Bytes high, int i, Tile<2, true>* out) {
+  static NEARFAR_INLINE void Unpack(Bytes near, Bytes far, Bytes high, int i, Tile<2, true>* out) {
     const Bytes four = SetBytes(0x0f), two = SetBytes(0x30);
     out[0].w[i] = Or(And(near, four), And(ShiftLeft<4>(high), two));
     out[1].w[i] = Or(And(far, four), And(ShiftLeft<2>(high), two));
     out[2].w[i] = Or(And(ShiftRight<4>(near), four), And(high, two));
     out[3].w[i] = Or(And(ShiftRight<4>(far), four), And(ShiftRight<2>(high), two));
   }
-  static void PutScales(const Header& header, int first, Tile<2, true>* out) {
+  static NEARFAR_INLINE void PutScales(const Header& header, int first, Tile<2, true>* out) {
     for (int i = 0; i < 2; ++i) {
       const int scale = first + i;
       out->scale[i] = Mul(header.d, PickByte<SignedBytes>(header.scales[scale / 4], scale % 4));

@@ -5,6 +5,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q8_0_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_TILE_Q8_0_INL_H_
 
+#include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/tile-inl.h"
 
 namespace nearfar::kernels {
@@ -15,10 +16,10 @@ struct Q8_0 {
   // Where the instruction set multiplies unsigned by signed only, the weights were shifted up.
   static constexpr bool kOffset = kSignedOffset != 0;
   struct Header {
-    Header(const Rows& rows, int64_t at) {}
+    NEARFAR_INLINE Header(const Rows& rows, int64_t at) {}
   };
-  static void Decode(const Header& header, const Rows& rows, int64_t at, int part,
-                     Tile<1, kOffset>* out) {
+  static NEARFAR_INLINE void Decode(const Header& header, const Rows& rows, int64_t at, int part,
+                                    Tile<1, kOffset>* out) {
     Transpose16(rows, at + 2, out->w);
     Transpose16(rows, at + 18, out->w + 4);
     for (Bytes& w : out->w) w = FromSigned(w);
@@ -27,8 +28,8 @@ struct Q8_0 {
   }
 
  private:
-  static void SetOffset(Tile<1, false>* out) {}
-  static void SetOffset(Tile<1, true>* out) {
+  static NEARFAR_INLINE void SetOffset(Tile<1, false>* out) {}
+  static NEARFAR_INLINE void SetOffset(Tile<1, true>* out) {
     out->offset[0] = Mul(out->scale[0], Set(-static_cast<float>(kSignedOffset)));
   }
 };

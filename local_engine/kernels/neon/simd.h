@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "local_engine/kernels/common/inline.h"
+
 namespace nearfar::kernels {
 namespace {
 
@@ -24,30 +26,30 @@ struct I32 {
   int32x4_t v;
 };
 
-inline F32 Set(float x) { return {vdupq_n_f32(x)}; }
-inline F32 Load(const float* from) { return {vld1q_f32(from)}; }
-inline void Store(float* to, F32 x) { vst1q_f32(to, x.v); }
-inline F32 Add(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
-inline F32 Sub(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
-inline F32 Mul(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }
-inline F32 Div(F32 a, F32 b) { return {vdivq_f32(a.v, b.v)}; }
-inline F32 Fma(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
-inline F32 Max(F32 a, F32 b) { return {vmaxq_f32(a.v, b.v)}; }
-inline F32 Min(F32 a, F32 b) { return {vminq_f32(a.v, b.v)}; }
-inline F32 Abs(F32 a) { return {vabsq_f32(a.v)}; }
-inline F32 ZeroWhereLess(F32 a, F32 x, F32 bound) {
+NEARFAR_INLINE F32 Set(float x) { return {vdupq_n_f32(x)}; }
+NEARFAR_INLINE F32 Load(const float* from) { return {vld1q_f32(from)}; }
+NEARFAR_INLINE void Store(float* to, F32 x) { vst1q_f32(to, x.v); }
+NEARFAR_INLINE F32 Add(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
+NEARFAR_INLINE F32 Sub(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
+NEARFAR_INLINE F32 Mul(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }
+NEARFAR_INLINE F32 Div(F32 a, F32 b) { return {vdivq_f32(a.v, b.v)}; }
+NEARFAR_INLINE F32 Fma(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+NEARFAR_INLINE F32 Max(F32 a, F32 b) { return {vmaxq_f32(a.v, b.v)}; }
+NEARFAR_INLINE F32 Min(F32 a, F32 b) { return {vminq_f32(a.v, b.v)}; }
+NEARFAR_INLINE F32 Abs(F32 a) { return {vabsq_f32(a.v)}; }
+NEARFAR_INLINE F32 ZeroWhereLess(F32 a, F32 x, F32 bound) {
   return {vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.v), vcltq_f32(x.v, bound.v)))};
 }
-inline float SumLanes(F32 a) { return vaddvq_f32(a.v); }
-inline float MaxLanes(F32 a) { return vmaxvq_f32(a.v); }
+NEARFAR_INLINE float SumLanes(F32 a) { return vaddvq_f32(a.v); }
+NEARFAR_INLINE float MaxLanes(F32 a) { return vmaxvq_f32(a.v); }
 
-inline float32x4_t ZipLow64(float32x4_t a, float32x4_t b) {
+NEARFAR_INLINE float32x4_t ZipLow64(float32x4_t a, float32x4_t b) {
   return vreinterpretq_f32_f64(vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
 }
-inline float32x4_t ZipHigh64(float32x4_t a, float32x4_t b) {
+NEARFAR_INLINE float32x4_t ZipHigh64(float32x4_t a, float32x4_t b) {
   return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
 }
-inline void Transpose(F32 v[kLanes]) {
+NEARFAR_INLINE void Transpose(F32 v[kLanes]) {
   const float32x4_t ab_low = vzip1q_f32(v[0].v, v[1].v), ab_high = vzip2q_f32(v[0].v, v[1].v);
   const float32x4_t cd_low = vzip1q_f32(v[2].v, v[3].v), cd_high = vzip2q_f32(v[2].v, v[3].v);
   v[0].v = ZipLow64(ab_low, cd_low);
@@ -55,35 +57,37 @@ inline void Transpose(F32 v[kLanes]) {
   v[2].v = ZipLow64(ab_high, cd_high);
   v[3].v = ZipHigh64(ab_high, cd_high);
 }
-inline void LoadPairs(const float* from, F32* even, F32* odd) {
+NEARFAR_INLINE void LoadPairs(const float* from, F32* even, F32* odd) {
   const float32x4x2_t pairs = vld2q_f32(from);
   even->v = pairs.val[0];
   odd->v = pairs.val[1];
 }
-inline void StorePairs(float* to, F32 even, F32 odd) { vst2q_f32(to, {{even.v, odd.v}}); }
+NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) { vst2q_f32(to, {{even.v, odd.v}}); }
 
-inline I32 RoundToInt(F32 x) { return {vcvtnq_s32_f32(x.v)}; }
-inline F32 ToFloat(I32 x) { return {vcvtq_f32_s32(x.v)}; }
-inline I32 AddInts(I32 a, I32 b) { return {vaddq_s32(a.v, b.v)}; }
-inline int32_t SumInts(I32 a) { return vaddvq_s32(a.v); }
-inline void StoreInt8(int8_t* to, I32 x) {
+NEARFAR_INLINE I32 RoundToInt(F32 x) { return {vcvtnq_s32_f32(x.v)}; }
+NEARFAR_INLINE F32 ToFloat(I32 x) { return {vcvtq_f32_s32(x.v)}; }
+NEARFAR_INLINE I32 AddInts(I32 a, I32 b) { return {vaddq_s32(a.v, b.v)}; }
+NEARFAR_INLINE int32_t SumInts(I32 a) { return vaddvq_s32(a.v); }
+NEARFAR_INLINE void StoreInt8(int8_t* to, I32 x) {
   const int16x4_t words = vqmovn_s32(x.v);
   const int8x8_t bytes = vqmovn_s16(vcombine_s16(words, words));
   const uint32_t word = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
   memcpy(to, &word, sizeof(word));
 }
-inline F32 PowerOfTwo(I32 x) {
+NEARFAR_INLINE F32 PowerOfTwo(I32 x) {
   return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(x.v, vdupq_n_s32(127)), 23))};
 }
 
 // ---- 16-bit floats: conversion alone, which Armv8.0 has ---------------------------------------
 
-inline F32 FromHalves(uint16x4_t halves) { return {vcvt_f32_f16(vreinterpret_f16_u16(halves))}; }
-inline F32 LoadHalf(const uint16_t* from) { return FromHalves(vld1_u16(from)); }
-inline void StoreHalf(uint16_t* to, F32 x) {
+NEARFAR_INLINE F32 FromHalves(uint16x4_t halves) {
+  return {vcvt_f32_f16(vreinterpret_f16_u16(halves))};
+}
+NEARFAR_INLINE F32 LoadHalf(const uint16_t* from) { return FromHalves(vld1_u16(from)); }
+NEARFAR_INLINE void StoreHalf(uint16_t* to, F32 x) {
   vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(x.v)));
 }
-inline F32 LoadBFloat16(const uint16_t* from) {
+NEARFAR_INLINE F32 LoadBFloat16(const uint16_t* from) {
   return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))};
 }
 
@@ -96,16 +100,16 @@ struct Rows {
   const uint8_t* at[kLanes];
 };
 
-inline uint32x4_t Words(uint8x16_t a) { return vreinterpretq_u32_u8(a); }
-inline uint8x16_t BytesOf(uint32x4_t a) { return vreinterpretq_u8_u32(a); }
-inline uint8x16_t LowDoubles(uint32x4_t a, uint32x4_t b) {
+NEARFAR_INLINE uint32x4_t Words(uint8x16_t a) { return vreinterpretq_u32_u8(a); }
+NEARFAR_INLINE uint8x16_t BytesOf(uint32x4_t a) { return vreinterpretq_u8_u32(a); }
+NEARFAR_INLINE uint8x16_t LowDoubles(uint32x4_t a, uint32x4_t b) {
   return vreinterpretq_u8_u64(vzip1q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)));
 }
-inline uint8x16_t HighDoubles(uint32x4_t a, uint32x4_t b) {
+NEARFAR_INLINE uint8x16_t HighDoubles(uint32x4_t a, uint32x4_t b) {
   return vreinterpretq_u8_u64(vzip2q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)));
 }
 
-inline void Transpose16(const Rows& rows, int64_t offset, Bytes out[4]) {
+NEARFAR_INLINE void Transpose16(const Rows& rows, int64_t offset, Bytes out[4]) {
   const uint32x4_t a = Words(vld1q_u8(rows.at[0] + offset)),
                    b = Words(vld1q_u8(rows.at[1] + offset));
   const uint32x4_t c = Words(vld1q_u8(rows.at[2] + offset)),
@@ -118,34 +122,34 @@ inline void Transpose16(const Rows& rows, int64_t offset, Bytes out[4]) {
   out[3].v = HighDoubles(ab_high, cd_high);
 }
 // The compiler drops the shuffles whose results nobody reads.
-inline void Transpose8(const Rows& rows, int64_t offset, Bytes out[2]) {
+NEARFAR_INLINE void Transpose8(const Rows& rows, int64_t offset, Bytes out[2]) {
   Bytes all[4];
   Transpose16(rows, offset, all);
   out[0] = all[0];
   out[1] = all[1];
 }
-inline Bytes Transpose4(const Rows& rows, int64_t offset) {
+NEARFAR_INLINE Bytes Transpose4(const Rows& rows, int64_t offset) {
   Bytes all[4];
   Transpose16(rows, offset, all);
   return all[0];
 }
 
-inline Bytes SetBytes(uint8_t x) { return {vdupq_n_u8(x)}; }
-inline Bytes And(Bytes a, Bytes b) { return {vandq_u8(a.v, b.v)}; }
-inline Bytes Or(Bytes a, Bytes b) { return {vorrq_u8(a.v, b.v)}; }
+NEARFAR_INLINE Bytes SetBytes(uint8_t x) { return {vdupq_n_u8(x)}; }
+NEARFAR_INLINE Bytes And(Bytes a, Bytes b) { return {vandq_u8(a.v, b.v)}; }
+NEARFAR_INLINE Bytes Or(Bytes a, Bytes b) { return {vorrq_u8(a.v, b.v)}; }
 template <int kBits>
-inline Bytes ShiftRight(Bytes a) {
+NEARFAR_INLINE Bytes ShiftRight(Bytes a) {
   if constexpr (kBits == 0)
     return a;
   else
     return {BytesOf(vshrq_n_u32(Words(a.v), kBits))};
 }
 template <int kBits>
-inline Bytes ShiftLeft(Bytes a) {
+NEARFAR_INLINE Bytes ShiftLeft(Bytes a) {
   return {BytesOf(vshlq_n_u32(Words(a.v), kBits))};
 }
 template <int kGroup>
-inline Bytes SixteenWhereBit(Bytes a) {
+NEARFAR_INLINE Bytes SixteenWhereBit(Bytes a) {
   // Each byte of a lane gets the byte that holds the group's four bits, and tests its own of them.
   constexpr uint8_t kByte = kGroup / 2;
   const uint8x16_t places = {kByte,      kByte,      kByte,      kByte,     kByte + 4, kByte + 4,
@@ -155,19 +159,19 @@ inline Bytes SixteenWhereBit(Bytes a) {
   const uint8x16_t set = vtstq_u8(vqtbl1q_u8(a.v, places), own);
   return {vandq_u8(set, vdupq_n_u8(16))};
 }
-inline Bytes FromSigned(Bytes a) { return a; }
+NEARFAR_INLINE Bytes FromSigned(Bytes a) { return a; }
 
 template <int kByte>
-inline F32 UnsignedByte(Bytes a) {
+NEARFAR_INLINE F32 UnsignedByte(Bytes a) {
   return {vcvtq_f32_u32(vandq_u32(Words(ShiftRight<8 * kByte>(a).v), vdupq_n_u32(255)))};
 }
 template <int kByte>
-inline F32 SignedByte(Bytes a) {
+NEARFAR_INLINE F32 SignedByte(Bytes a) {
   const int32x4_t top = vreinterpretq_s32_u8(ShiftLeft<24 - 8 * kByte>(a).v);
   return {vcvtq_f32_s32(vshrq_n_s32(top, 24))};
 }
-inline F32 LowHalf(Bytes a) { return FromHalves(vmovn_u32(Words(a.v))); }
-inline F32 HighHalf(Bytes a) { return FromHalves(vshrn_n_u32(Words(a.v), 16)); }
+NEARFAR_INLINE F32 LowHalf(Bytes a) { return FromHalves(vmovn_u32(Words(a.v))); }
+NEARFAR_INLINE F32 HighHalf(Bytes a) { return FromHalves(vshrn_n_u32(Words(a.v), 16)); }
 
 #ifndef NEARFAR_KERNELS_OWN_DOT
 
@@ -178,7 +182,7 @@ inline F32 HighHalf(Bytes a) { return FromHalves(vshrn_n_u32(Words(a.v), 16)); }
 template <int kBits>
 class Dot {
  public:
-  void Add16(const Bytes w[4], const int8_t* a) {
+  NEARFAR_INLINE void Add16(const Bytes w[4], const int8_t* a) {
     const uint32x4_t x = Words(vreinterpretq_u8_s8(vld1q_s8(a)));
     AddWord(w[0], vdupq_laneq_u32(x, 0));
     AddWord(w[1], vdupq_laneq_u32(x, 1));
@@ -187,19 +191,19 @@ class Dot {
     AddWord(w[3], vdupq_laneq_u32(x, 3));
     if constexpr (kBits >= 6) Widen();
   }
-  F32 Sum() {
+  NEARFAR_INLINE F32 Sum() {
     if constexpr (kBits < 6) Widen();
     return {vcvtq_f32_s32(vpaddq_s32(wide_low_, wide_high_))};
   }
 
  private:
-  void AddWord(Bytes w, uint32x4_t x) {
+  NEARFAR_INLINE void AddWord(Bytes w, uint32x4_t x) {
     const int8x16_t weights = vreinterpretq_s8_u8(w.v), values = vreinterpretq_s8_u32(x);
     low_ = vmlal_s8(low_, vget_low_s8(weights), vget_low_s8(values));
     high_ = vmlal_high_s8(high_, weights, values);
   }
   // Rows 0 and 1 are in the low, 2 and 3 in the high sums, four products each.
-  void Widen() {
+  NEARFAR_INLINE void Widen() {
     wide_low_ = vpadalq_s16(wide_low_, low_);
     wide_high_ = vpadalq_s16(wide_high_, high_);
     low_ = high_ = vdupq_n_s16(0);
