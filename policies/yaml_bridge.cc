@@ -218,7 +218,7 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 std::string UnknownKey(const std::string& key, const Descriptor& type) {
   std::vector<std::string> known;
   std::string nearest;
-  size_t best = std::max<size_t>(key.size() / 3, 1) + 1;
+  size_t best = std::max<size_t>(key.size() / 3, 2) + 1;
   for (int i = 0; i < type.field_count(); ++i) {
     known.push_back(type.field(i)->name());
     const size_t distance = key.size() > 100 ? best : EditDistance(key, known.back());

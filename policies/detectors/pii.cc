@@ -87,16 +87,23 @@ bool IsDomainAt(std::string_view text, size_t i) {
   return !IsFileEnding(LowerAscii(last));
 }
 
+// The word that holds i has "://" before i.
+bool IsInUrl(std::string_view text, size_t i) {
+  size_t start = i;
+  while (start > 0 && i - start < 128 && static_cast<unsigned char>(text[start - 1]) > ' ') --start;
+  return text.substr(start, i - start).find("://") != std::string_view::npos;
+}
+
 bool HasEmail(std::string_view text) {
   for (size_t at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
     size_t start = at;
     while (start > 0 && at - start < 64 && IsLocalPart(text[start - 1])) --start;
     while (start < at && OneOf(text[start], ".'")) ++start;
     if (start == at || text[at - 1] == '.') continue;
-    // git@host:path is an address of a repository; user:key@host is a secret, found elsewhere.
-    if (text.substr(start, at - start) == "git" || Before(text, start) == ':') {
-      if (text.substr(start, at - start) == "git" || At(text, start - 2) == '/') continue;
-    }
+    // git@host:path is an address of a repository; user:key@host in a URL is a secret, found
+    // elsewhere.
+    if (text.substr(start, at - start) == "git") continue;
+    if (Before(text, start) == ':' && IsInUrl(text, start)) continue;
     if (IsDomainAt(text, at + 1)) return true;
   }
   return false;
@@ -305,9 +312,11 @@ bool IsNationalShape(std::string_view digits, const std::vector<int>& l,
   return cue && n >= 7 && n <= 15 && !(l.size() == 1 && n > 12);
 }
 
-bool IsPhoneSeparator(const std::string& s) {
+// " - " may as well be a minus: only where it is clear that a number is called.
+bool IsPhoneSeparator(const std::string& s, bool clear) {
+  if (s == " - ") return clear;
   return s == " " || s == "-" || s == "." || s == "/" || s == ") " || s == ")" || s == " (" ||
-         s == "(" || s == ")-" || s == " - " || s == ")/" || s == " / " || s == ") -";
+         s == "(" || s == ")-" || s == ")/" || s == ") -";
 }
 
 // Part of arithmetic, a price, a fraction or a longer token on either side.
@@ -335,10 +344,10 @@ bool IsPhone(std::string_view text, const PhoneCues& cues, const DigitRun& run, 
   if (parenthesis) --begin;
   const bool plus = Before(text, begin) == '+';
   if (plus) --begin;
-  for (size_t g = first; g + 1 < first + count; ++g) {
-    if (!IsPhoneSeparator(run.groups[g].separator)) return false;
-  }
   const bool cue = cues.Near(begin);
+  for (size_t g = first; g + 1 < first + count; ++g) {
+    if (!IsPhoneSeparator(run.groups[g].separator, cue || plus)) return false;
+  }
   if (!StandsAlone(text, begin, end, cue)) return false;
   if (plus) {  // E.164: a country code and at most 15 digits in all
     const unsigned char solid = SolidBefore(text, begin);
@@ -419,8 +428,8 @@ bool HasIpv6(std::string_view text) {
       --start;
     while (end < text.size() && end - at < 40 && (IsHex(text[end]) || text[end] == ':')) ++end;
     std::string_view token = text.substr(start, end - start);
-    if (!token.empty() && token.back() == ':' &&
-        !StartsWith(token.substr(token.size() - 2), "::")) {
+    const bool gap_last = token.size() >= 2 && token.substr(token.size() - 2) == "::";
+    if (!token.empty() && token.back() == ':' && !gap_last) {
       token.remove_suffix(1);  // the colon of a sentence
     }
     const unsigned char before = Before(text, start);
@@ -434,6 +443,45 @@ bool HasIpv6(std::string_view text) {
 
 // --- the number scanners together ----------------------------------------------------------------
 
+// Nothing that goes on to the left or right of the window is part of a longer token.
+bool IsBounded(std::string_view text, const DigitRun& run, size_t first, size_t count) {
+  return !IsAlnum(Before(text, run.groups[first].begin)) &&
+         !IsAlnum(At(text, run.groups[first + count - 1].end));
+}
+
+// As IsBounded, and no decimal point, hyphen or underscore joins more to it.
+bool IsDetached(std::string_view text, const DigitRun& run, size_t first, size_t count) {
+  const size_t end = run.groups[first + count - 1].end;
+  return IsBounded(text, run, first, count) &&
+         !OneOf(Before(text, run.groups[first].begin), ".-_") &&
+         !(OneOf(At(text, end), ".-") && IsAlnum(At(text, end + 1)));
+}
+
+// Marks the groups that belong to cards: what is a card is no phone number.
+std::vector<bool> CardGroups(std::string_view text, const DigitRun& run) {
+  const size_t n = run.groups.size();
+  std::vector<bool> used(n, false);
+  for (size_t first = 0; first < n; ++first) {
+    for (size_t count = n - first; count > 0; --count) {
+      if (!IsDetached(text, run, first, count) || !IsCard(text, run, first, count)) continue;
+      std::fill(used.begin() + static_cast<long>(first),
+                used.begin() + static_cast<long>(first + count), true);
+    }
+  }
+  return used;
+}
+
+bool HasPhone(std::string_view text, const PhoneCues& cues, const DigitRun& run,
+              const std::vector<bool>& used) {
+  for (size_t first = 0; first < run.groups.size(); ++first) {
+    for (size_t count = 1; first + count <= run.groups.size() && !used[first + count - 1];
+         ++count) {
+      if (IsBounded(text, run, first, count) && IsPhone(text, cues, run, first, count)) return true;
+    }
+  }
+  return false;
+}
+
 PiiSet ScanNumbers(std::string_view text, std::string_view lower) {
   const PhoneCues cues(lower);
   PiiSet found = 0;
@@ -444,20 +492,13 @@ PiiSet ScanNumbers(std::string_view text, std::string_view lower) {
     }
     const DigitRun run = ReadRun(text, i);
     const size_t n = run.groups.size();
+    const std::vector<bool> used = CardGroups(text, run);
+    if (std::find(used.begin(), used.end(), true) != used.end()) {
+      found |= static_cast<PiiSet>(Pii::kCard);
+    }
+    if (HasPhone(text, cues, run, used)) found |= static_cast<PiiSet>(Pii::kPhone);
     for (size_t first = 0; first < n; ++first) {
       if (IsIpv4(text, lower, run, first)) found |= static_cast<PiiSet>(Pii::kIp);
-      for (size_t count = n - first; count > 0; --count) {
-        const unsigned char after = At(text, run.groups[first + count - 1].end);
-        const unsigned char before = Before(text, run.groups[first].begin);
-        if (IsAlnum(after) || IsAlnum(before)) continue;
-        if (before != '.' && before != '-' && before != '_' &&
-            !((after == '.' || after == '-') &&
-              IsAlnum(At(text, run.groups[first + count - 1].end + 1))) &&
-            IsCard(text, run, first, count)) {
-          found |= static_cast<PiiSet>(Pii::kCard);
-        }
-        if (IsPhone(text, cues, run, first, count)) found |= static_cast<PiiSet>(Pii::kPhone);
-      }
     }
     // A run that hit its bound is read on from its second half, so that nothing is stepped over.
     i = n == 12 ? run.groups[n / 2].begin : run.groups[n - 1].end;
@@ -503,13 +544,14 @@ bool PassesMod97(const std::string& iban) {
   return rest == 1;
 }
 
-bool IsIbanAt(std::string_view text, size_t i) {
+// Bytes of the IBAN that starts at i, 0 = none.
+size_t IbanAt(std::string_view text, size_t i) {
   const auto upper = [&](size_t at) {
     const unsigned char c = At(text, at);
     return static_cast<char>(IsLower(c) ? c - 32 : c);
   };
   const int length = IbanLength(upper(i), upper(i + 1));
-  if (length == 0) return false;
+  if (length == 0) return 0;
   std::string iban;
   size_t at = i;
   while (static_cast<int>(iban.size()) < length && at < text.size()) {
@@ -517,21 +559,25 @@ bool IsIbanAt(std::string_view text, size_t i) {
     if (IsAlnum(c)) {
       iban.push_back(upper(at));
     } else if (!((c == ' ' || c == '-') && IsAlnum(At(text, at + 1)))) {
-      return false;
+      return 0;
     }
     ++at;
   }
-  return static_cast<int>(iban.size()) == length && !IsAlnum(At(text, at)) && IsDigit(iban[2]) &&
-         IsDigit(iban[3]) && PassesMod97(iban);
+  const bool whole = static_cast<int>(iban.size()) == length && !IsAlnum(At(text, at));
+  return whole && IsDigit(iban[2]) && IsDigit(iban[3]) && PassesMod97(iban) ? at - i : 0;
 }
 
-bool HasIban(std::string_view text) {
-  for (size_t i = 0; i + 15 <= text.size(); ++i) {
-    if (!IsAlpha(text[i]) || IsAlnum(Before(text, i)) || !IsAlpha(At(text, i + 1))) continue;
-    const unsigned char third = At(text, i + 2);
-    if ((IsDigit(third) || third == ' ') && IsIbanAt(text, i)) return true;
+// Overwrites every IBAN with '#', so that its digits are not read as another number.
+bool MaskIbans(std::string* text) {
+  bool found = false;
+  for (size_t i = 0; i + 15 <= text->size(); ++i) {
+    if (!IsAlpha((*text)[i]) || IsAlnum(Before(*text, i)) || !IsAlpha(At(*text, i + 1))) continue;
+    const size_t length = IbanAt(*text, i);
+    if (length == 0) continue;
+    std::fill_n(text->begin() + static_cast<long>(i), length, '#');
+    found = true;
   }
-  return false;
+  return found;
 }
 
 // --- secrets -------------------------------------------------------------------------------------
@@ -740,9 +786,11 @@ bool HasAssignment(std::string_view text, std::string_view lower) {
 
 PiiSet ScanPii(std::string_view text) {
   const std::string lower = LowerAscii(text);
-  PiiSet found = ScanNumbers(text, lower);
+  PiiSet found = 0;
+  std::string numbers(text);
+  if (MaskIbans(&numbers)) found |= static_cast<PiiSet>(Pii::kIban);
+  found |= ScanNumbers(numbers, lower);
   if (HasEmail(text)) found |= static_cast<PiiSet>(Pii::kEmail);
-  if (HasIban(text)) found |= static_cast<PiiSet>(Pii::kIban);
   if (HasIpv6(text)) found |= static_cast<PiiSet>(Pii::kIp);
   if (HasPrivateKeyBlock(text) || HasKey(text) || HasUrlCredentials(text) ||
       HasAssignment(text, lower)) {
