@@ -1,0 +1,374 @@
+// Sessions of an engine as calls of a backend. A job is one call; a job that finds no free session
+// waits in a queue, so that more requests than sessions are served one after the other.
+
+#include "router/local_backend.h"
+
+#include <algorithm>
+#include <deque>
+#include <list>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "policies/estimators/prompt_features.h"
+
+namespace nearfar {
+namespace {
+
+constexpr double kNewest = 0.3;   // weight of the newest measurement in a moving average
+constexpr int kFewestTokens = 4;  // below, a measurement is mostly noise
+// A text this much longer than the context does not fit, whatever its tokens are.
+constexpr int64_t kMostBytesPerToken = 64;
+constexpr int64_t kLikelyBytesPerToken = 4;
+
+constexpr char kJsonInstruction[] = "Answer with one JSON value and nothing else.";
+
+void Average(std::optional<double>* mean, double value) {
+  *mean = mean->has_value() ? **mean + kNewest * (value - **mean) : value;
+}
+
+std::string FileName(const std::string& path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  const std::string ending = ".gguf";
+  const bool ends = name.size() > ending.size() &&
+                    name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+  return ends ? name.substr(0, name.size() - ending.size()) : name;
+}
+
+int64_t ContentBytes(const std::vector<Message>& messages) {
+  int64_t bytes = 0;
+  for (const Message& message : messages) bytes += static_cast<int64_t>(message.content.size());
+  return bytes;
+}
+
+std::vector<ChatTurn> TurnsOf(const std::vector<Message>& messages, ResponseFormat format) {
+  std::vector<ChatTurn> turns;
+  turns.reserve(messages.size() + 1);
+  for (const Message& message : messages) turns.push_back({message.role, message.content});
+  if (format != ResponseFormat::kJson) return turns;
+  if (turns.empty() || turns.front().role != "system") turns.insert(turns.begin(), {"system", ""});
+  std::string& system = turns.front().content;
+  absl::StrAppend(&system, system.empty() ? "" : "\n", kJsonInstruction);
+  return turns;
+}
+
+SamplingOptions SamplingOf(const SamplingParams& params) {
+  SamplingOptions options;
+  options.temperature = params.temperature;
+  options.top_k = params.top_k;
+  options.top_p = params.top_p;
+  options.min_p = params.min_p;
+  options.repetition_penalty = params.repetition_penalty;
+  options.seed = params.seed;
+  return options;
+}
+
+class LocalBackend;
+
+// One call. Guarded by its backend's mutex but for the sink, which the engine's thread alone calls
+// once the job runs.
+struct Job {
+  enum class State { kQueued, kRunning, kEnded };
+
+  GenerateRequest request;
+  std::string session_key;
+  std::shared_ptr<BackendSink> sink;
+  State state = State::kQueued;
+  bool cancelled = false;
+  std::shared_ptr<Session> session;  // while it runs and is not cancelled
+};
+
+class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBackend> {
+ public:
+  LocalBackend(std::shared_ptr<Engine> engine, LocalBackendOptions options)
+      : engine_(std::move(engine)), options_(std::move(options)) {
+    if (options_.model.empty()) options_.model = FileName(engine_->info().path);
+  }
+
+  std::unique_ptr<BackendCall> Start(BackendRequest request, absl::Time deadline,
+                                     std::shared_ptr<BackendSink> sink) override;
+  BackendDescription Describe() const override;
+  Health health() const override { return Health::kHealthy; }
+  BackendSpeed speed() const override {
+    absl::MutexLock hold(&mu_);
+    return speed_;
+  }
+  std::optional<int64_t> CountTokens(const std::vector<Message>& messages) const override;
+
+  void Cancel(const std::shared_ptr<Job>& job);
+  // The engine is done with a job: its session goes back or goes away, and the next job starts.
+  void OnDone(const std::shared_ptr<Job>& job, const GenerateResult& result);
+  void TellStarted(const Job& job, int prompt_tokens) const;
+
+ private:
+  struct Idle {
+    std::string key;
+    std::shared_ptr<Session> session;
+  };
+
+  absl::StatusOr<std::shared_ptr<Session>> Acquire(const std::string& key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Keep(const std::string& key, std::shared_ptr<Session> session)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Launch(const std::shared_ptr<Job>& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status LaunchOrQueue(const std::shared_ptr<Job>& job);
+  void Pump();
+  void Measure(const GenerateResult& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const std::shared_ptr<Engine> engine_;
+  LocalBackendOptions options_;
+  mutable absl::Mutex mu_;
+  std::list<Idle> idle_ ABSL_GUARDED_BY(mu_);  // least recently used first
+  std::deque<std::shared_ptr<Job>> queue_ ABSL_GUARDED_BY(mu_);
+  int running_ ABSL_GUARDED_BY(mu_) = 0;
+  BackendSpeed speed_ ABSL_GUARDED_BY(mu_);
+};
+
+// Carries a generation's events to the job's sink.
+class JobSink : public GenerateSink {
+ public:
+  JobSink(std::shared_ptr<LocalBackend> backend, std::shared_ptr<Job> job)
+      : backend_(std::move(backend)), job_(std::move(job)) {}
+
+  void OnPrefill(int prompt_tokens, int) override { backend_->TellStarted(*job_, prompt_tokens); }
+  void OnToken(const Token& token) override {
+    BackendDelta delta;
+    delta.text = token.text;
+    delta.tokens = {{token.id, token.logprob, token.entropy, token.margin}};
+    job_->sink->OnDelta(delta);
+  }
+  void OnDone(const GenerateResult& result) override { backend_->OnDone(job_, result); }
+
+ private:
+  const std::shared_ptr<LocalBackend> backend_;
+  const std::shared_ptr<Job> job_;
+};
+
+class LocalCall : public BackendCall {
+ public:
+  LocalCall(std::shared_ptr<LocalBackend> backend, std::shared_ptr<Job> job)
+      : backend_(std::move(backend)), job_(std::move(job)) {}
+  ~LocalCall() override { Cancel(); }
+  void Cancel() override { backend_->Cancel(job_); }
+
+ private:
+  const std::shared_ptr<LocalBackend> backend_;
+  const std::shared_ptr<Job> job_;
+};
+
+BackendError ErrorOf(const absl::Status& status) {
+  ErrorKind kind = ErrorKind::kInternal;
+  if (absl::IsInvalidArgument(status)) kind = ErrorKind::kBadRequest;
+  if (absl::IsResourceExhausted(status)) kind = ErrorKind::kContextTooLong;
+  if (absl::IsUnavailable(status)) kind = ErrorKind::kUnavailable;
+  return {status, kind, false};
+}
+
+BackendError Cancelled() {
+  return {absl::CancelledError("cancelled"), ErrorKind::kCancelled, false};
+}
+
+// --- calls ---------------------------------------------------------------------------------------
+
+std::unique_ptr<BackendCall> LocalBackend::Start(BackendRequest request, absl::Time,
+                                                 std::shared_ptr<BackendSink> sink) {
+  auto job = std::make_shared<Job>();
+  job->sink = std::move(sink);
+  job->session_key = std::move(request.session_key);
+  auto call = std::make_unique<LocalCall>(shared_from_this(), job);
+  absl::StatusOr<std::vector<int32_t>> prompt =
+      engine_->TokenizeChat(TurnsOf(request.messages, request.format), request.assistant_prefix);
+  absl::Status status = prompt.status();
+  if (status.ok()) {
+    job->request.prompt = *std::move(prompt);
+    job->request.max_tokens = request.max_tokens;
+    job->request.sampling = SamplingOf(request.sampling);
+    job->request.stop = std::move(request.stop);
+    status = LaunchOrQueue(job);
+  }
+  if (!status.ok()) {
+    {
+      absl::MutexLock hold(&mu_);
+      job->state = Job::State::kEnded;
+    }
+    job->sink->OnError(ErrorOf(status));
+  }
+  return call;
+}
+
+absl::Status LocalBackend::LaunchOrQueue(const std::shared_ptr<Job>& job) {
+  absl::MutexLock hold(&mu_);
+  if (!queue_.empty()) {
+    queue_.push_back(job);
+    return absl::OkStatus();
+  }
+  absl::Status launched = Launch(job);
+  if (!absl::IsUnavailable(launched) || running_ == 0) return launched;
+  queue_.push_back(job);
+  return absl::OkStatus();
+}
+
+// Unavailable: every session is in use.
+absl::Status LocalBackend::Launch(const std::shared_ptr<Job>& job) {
+  absl::StatusOr<std::shared_ptr<Session>> session = Acquire(job->session_key);
+  if (!session.ok()) return session.status();
+  // Under the lock: the engine may be done before Generate returns, and OnDone waits for it.
+  job->state = Job::State::kRunning;
+  job->session = *session;
+  ++running_;
+  absl::Status started =
+      (*session)->Generate(job->request, std::make_shared<JobSink>(shared_from_this(), job));
+  if (started.ok()) return started;
+  --running_;
+  job->state = Job::State::kEnded;
+  job->session.reset();
+  if (!job->session_key.empty()) Keep(job->session_key, *std::move(session));
+  return started;
+}
+
+absl::StatusOr<std::shared_ptr<Session>> LocalBackend::Acquire(const std::string& key) {
+  if (!key.empty()) {
+    for (auto it = idle_.begin(); it != idle_.end(); ++it) {
+      if (it->key != key) continue;
+      std::shared_ptr<Session> session = std::move(it->session);
+      idle_.erase(it);
+      return session;
+    }
+  }
+  while (true) {
+    absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
+    if (session.ok()) return std::shared_ptr<Session>(*std::move(session));
+    if (!absl::IsResourceExhausted(session.status())) return session.status();
+    if (idle_.empty()) return absl::UnavailableError(session.status().message());
+    idle_.pop_front();
+  }
+}
+
+void LocalBackend::Keep(const std::string& key, std::shared_ptr<Session> session) {
+  idle_.push_back({key, std::move(session)});
+  while (static_cast<int>(idle_.size()) > std::max(options_.kept_sessions, 0)) idle_.pop_front();
+}
+
+void LocalBackend::Cancel(const std::shared_ptr<Job>& job) {
+  std::shared_ptr<Session> session;  // freed without the lock
+  bool was_queued = false;
+  {
+    absl::MutexLock hold(&mu_);
+    if (job->state == Job::State::kEnded || std::exchange(job->cancelled, true)) return;
+    if (job->state == Job::State::kQueued) {
+      was_queued = true;
+      job->state = Job::State::kEnded;
+      queue_.erase(std::remove(queue_.begin(), queue_.end(), job), queue_.end());
+    }
+    session = std::exchange(job->session, nullptr);
+  }
+  // Gone with its slot and its KV cache; the engine's OnDone follows before the next layer.
+  session.reset();
+  if (was_queued) job->sink->OnError(Cancelled());
+}
+
+void LocalBackend::TellStarted(const Job& job, int prompt_tokens) const {
+  job.sink->OnStarted({options_.model, engine_->info().fingerprint, prompt_tokens});
+}
+
+void LocalBackend::OnDone(const std::shared_ptr<Job>& job, const GenerateResult& result) {
+  std::shared_ptr<Session> session;
+  {
+    absl::MutexLock hold(&mu_);
+    --running_;
+    job->state = Job::State::kEnded;
+    session = std::exchange(job->session, nullptr);
+    const bool whole =
+        result.reason != StopReason::kCancelled && result.reason != StopReason::kError;
+    if (whole) Measure(result);
+    if (whole && session && !job->session_key.empty()) {
+      Keep(job->session_key, std::move(session));
+    }
+  }
+  session.reset();
+  Pump();
+  if (result.reason == StopReason::kCancelled) return job->sink->OnError(Cancelled());
+  if (result.reason == StopReason::kError) return job->sink->OnError(ErrorOf(result.status));
+  const bool cut =
+      result.reason == StopReason::kMaxTokens || result.reason == StopReason::kContextFull;
+  BackendFinished end;
+  end.reason = cut ? FinishReason::kLength : FinishReason::kStop;
+  end.usage = {result.prompt_tokens, result.completion_tokens, result.reused_tokens};
+  end.cost_usd = 0;
+  job->sink->OnFinished(end);
+}
+
+// Starts what waits, as far as there are sessions. A job that cannot start at all is told so.
+void LocalBackend::Pump() {
+  while (true) {
+    std::shared_ptr<Job> job;
+    absl::Status launched;
+    {
+      absl::MutexLock hold(&mu_);
+      if (queue_.empty()) return;
+      job = queue_.front();
+      launched = Launch(job);
+      // Somebody else took the session; the jobs that run will be back here.
+      if (absl::IsUnavailable(launched) && running_ > 0) return;
+      queue_.pop_front();
+      if (!launched.ok()) job->state = Job::State::kEnded;
+    }
+    if (!launched.ok()) job->sink->OnError(ErrorOf(launched));
+  }
+}
+
+// --- what it is ----------------------------------------------------------------------------------
+
+void LocalBackend::Measure(const GenerateResult& result) {
+  const int computed = result.prompt_tokens - result.reused_tokens;
+  if (computed >= kFewestTokens && result.prefill_seconds > 0) {
+    Average(&speed_.prefill_tokens_per_second, computed / result.prefill_seconds);
+    Average(&speed_.ttft_seconds, result.prefill_seconds);
+  }
+  if (result.completion_tokens >= kFewestTokens && result.decode_seconds > 0) {
+    Average(&speed_.decode_tokens_per_second, result.completion_tokens / result.decode_seconds);
+  }
+}
+
+BackendDescription LocalBackend::Describe() const {
+  BackendDescription description;
+  description.name = options_.name;
+  description.model = options_.model;
+  description.binding = BindingOf(engine_->info());
+  description.capabilities.context_tokens = engine_->info().context_tokens;
+  description.capabilities.json = true;  // when asked to; nothing checks it
+  description.capabilities.continuation = Continuation::kExact;
+  return description;
+}
+
+std::optional<int64_t> LocalBackend::CountTokens(const std::vector<Message>& messages) const {
+  const int64_t bytes = ContentBytes(messages);
+  if (bytes > kMostBytesPerToken * engine_->info().context_tokens) {
+    return bytes / kLikelyBytesPerToken;  // far too long: not worth counting exactly
+  }
+  absl::StatusOr<std::vector<int32_t>> ids =
+      engine_->TokenizeChat(TurnsOf(messages, ResponseFormat::kText));
+  if (!ids.ok()) return std::nullopt;
+  return static_cast<int64_t>(ids->size());
+}
+
+}  // namespace
+
+std::shared_ptr<Backend> MakeLocalBackend(std::shared_ptr<Engine> engine,
+                                          LocalBackendOptions options) {
+  return std::make_shared<LocalBackend>(std::move(engine), std::move(options));
+}
+
+ModelBinding BindingOf(const ModelInfo& info) {
+  ModelBinding binding;
+  binding.fingerprint = info.fingerprint;
+  binding.quantization = info.quantization;
+  binding.template_hash = info.template_hash;
+  binding.feature_version = kFeatureVersion;
+  return binding;
+}
+
+}  // namespace nearfar
