@@ -4,28 +4,19 @@
 #include "local_engine/sampling/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <string>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "local_engine/sampling/exp.h"
 
 namespace nearfar {
 namespace {
 
 // A token e^40 times less likely than the best is never drawn: 2^17 of them together would weigh
 // 1e-12. Leaving them out keeps the candidates few at low temperatures.
-constexpr double kNegligible = -40;
-
-// e^x for x <= 0 from IEEE operations alone: x = n ln 2 + r, a Taylor series for r (|r| <= 0.35, so
-// 14 terms leave 1e-17), and an exact scaling by 2^n.
-double Exp(double x) {
-  if (x < -700) return 0;
-  const double n = std::floor(x * 1.4426950408889634 + 0.5);
-  const double r = (x - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-  double sum = 1;
-  for (int k = 14; k > 0; --k) sum = 1 + sum * r / k;
-  return std::ldexp(sum, static_cast<int>(n));
-}
+constexpr float kNegligible = -40;
 
 absl::Status OutOfRange(const char* option, double value, const char* range) {
   return absl::InvalidArgumentError(absl::StrCat(option, " is ", value, ", must be ", range));
@@ -46,49 +37,38 @@ void PenaliseRepetition(absl::Span<const int32_t> history, const SamplingOptions
   }
 }
 
-// Orders ids from likely to unlikely; no two are equal.
-struct Likelier {
-  absl::Span<const float> logits;
-  bool operator()(int32_t a, int32_t b) const {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  }
-};
+// A candidate in one number, so that sorting is fast: how far its exponent is below the best
+// token's (a float that is not negative, whose bits are ordered as its value) above its id. The
+// smaller, the likelier; on a tie the lower id comes first.
+uint64_t Candidate(float exponent, size_t id) {
+  return static_cast<uint64_t>(std::bit_cast<uint32_t>(std::fabs(exponent))) << 32 | id;
+}
+int32_t IdOf(uint64_t candidate) { return static_cast<int32_t>(candidate & 0xffffffff); }
+// Relative to the best token, which weighs 1.
+double WeightOf(uint64_t candidate) {
+  return ExpOfNonPositive(-std::bit_cast<float>(static_cast<uint32_t>(candidate >> 32)));
+}
 
-// Gives candidates from the most likely on, taking only as many out of a heap as are asked for.
+// Gives candidates from the likeliest on, taking only as many out of a heap as are asked for.
 class Ranking {
  public:
-  Ranking(absl::Span<const float> logits, std::vector<int32_t>* ids)
-      : ids_(*ids), less_{Likelier{logits}}, left_(ids->size()) {
-    std::make_heap(ids_.begin(), ids_.end(), less_);
+  explicit Ranking(std::vector<uint64_t>* candidates)
+      : candidates_(*candidates), left_(candidates->size()) {
+    std::make_heap(candidates_.begin(), candidates_.end(), std::greater<>());
   }
 
-  size_t size() const { return ids_.size(); }
-  int32_t At(size_t rank) {
-    while (ids_.size() - left_ <= rank) {
-      std::pop_heap(ids_.begin(), ids_.begin() + left_, less_);
-      --left_;
+  size_t size() const { return candidates_.size(); }
+  uint64_t At(size_t rank) {
+    for (; size() - left_ <= rank; --left_) {
+      std::pop_heap(candidates_.begin(), candidates_.begin() + left_, std::greater<>());
     }
-    return ids_[ids_.size() - 1 - rank];
+    return candidates_[size() - 1 - rank];
   }
 
  private:
-  struct Less {
-    Likelier likelier;
-    bool operator()(int32_t a, int32_t b) const { return likelier(b, a); }
-  };
-
-  std::vector<int32_t>& ids_;
-  Less less_;
+  std::vector<uint64_t>& candidates_;
   size_t left_;  // still in the heap
 };
-
-// The k most likely, in the order of their ids.
-void KeepTop(size_t k, absl::Span<const float> logits, std::vector<int32_t>* ids) {
-  if (k == 0 || k >= ids->size()) return;
-  std::nth_element(ids->begin(), ids->begin() + k, ids->end(), Likelier{logits});
-  ids->resize(k);
-  std::sort(ids->begin(), ids->end());
-}
 
 }  // namespace
 
@@ -124,35 +104,54 @@ double Sampler::NextUniform() {
 int32_t Sampler::Pick(absl::Span<const float> logits, const LogitStats& stats,
                       absl::Span<const int32_t> history) {
   int32_t best = stats.best;
-  if (options_.repetition_penalty != 1) {
-    scaled_.assign(logits.begin(), logits.end());
-    PenaliseRepetition(history, options_, &scaled_);
-    logits = scaled_;
-    best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  const bool penalty = options_.repetition_penalty != 1;
+  if (options_.temperature == 0 && !penalty) return best;
+  if (penalty) {
+    penalised_.assign(logits.begin(), logits.end());
+    PenaliseRepetition(history, options_, &penalised_);
+    best = static_cast<int32_t>(std::max_element(penalised_.begin(), penalised_.end()) -
+                                penalised_.begin());
   }
   if (options_.temperature == 0) return best;
-  return Draw(logits, logits[best]);
+  Collect(penalty ? absl::MakeConstSpan(penalised_) : logits, best);
+  KeepTopK();
+  return Draw();
 }
 
-int32_t Sampler::Draw(absl::Span<const float> logits, double largest) {
-  // Relative to the best token's, so that the best one weighs 1.
-  const auto exponent = [&](int32_t id) { return (logits[id] - largest) / options_.temperature; };
-  order_.clear();
+void Sampler::Collect(absl::Span<const float> logits, int32_t best) {
+  const float largest = logits[best];
+  candidates_.resize(logits.size());
+  size_t candidates = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (exponent(static_cast<int32_t>(i)) >= kNegligible) order_.push_back(static_cast<int32_t>(i));
+    // Written always, counted sometimes: a branch would be guessed wrong too often.
+    const float exponent = (logits[i] - largest) / options_.temperature;
+    candidates_[candidates] = Candidate(exponent, i);
+    candidates += exponent >= kNegligible ? 1 : 0;
   }
-  KeepTop(options_.top_k, logits, &order_);
-  double total = 0;
-  for (const int32_t id : order_) total += Exp(exponent(id));
+  candidates_.resize(candidates);
+}
 
-  Ranking ranking(logits, &order_);
+void Sampler::KeepTopK() {
+  const size_t k = options_.top_k;
+  if (k == 0 || k >= candidates_.size()) return;
+  std::nth_element(candidates_.begin(), candidates_.begin() + k, candidates_.end());
+  candidates_.resize(k);
+  // The sums that follow must not depend on how the library partitions.
+  std::sort(candidates_.begin(), candidates_.end());
+}
+
+int32_t Sampler::Draw() {
+  double total = 0;
+  for (const uint64_t candidate : candidates_) total += WeightOf(candidate);
+
+  Ranking ranking(&candidates_);
   size_t kept = ranking.size();
   double mass = total;
   if (options_.top_p < 1 || options_.min_p > 0) {
     kept = 0;
     mass = 0;
     while (kept < ranking.size() && mass < options_.top_p * total) {
-      const double weight = Exp(exponent(ranking.At(kept)));
+      const double weight = WeightOf(ranking.At(kept));
       if (weight < options_.min_p) break;
       mass += weight;
       ++kept;
@@ -162,10 +161,10 @@ int32_t Sampler::Draw(absl::Span<const float> logits, double largest) {
   double rest = NextUniform() * mass;
   size_t rank = 0;
   for (; rank + 1 < kept; ++rank) {
-    rest -= Exp(exponent(ranking.At(rank)));
+    rest -= WeightOf(ranking.At(rank));
     if (rest < 0) break;
   }
-  return ranking.At(rank);
+  return IdOf(ranking.At(rank));
 }
 
 }  // namespace nearfar

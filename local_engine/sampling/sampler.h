@@ -29,13 +29,16 @@ class Sampler {
 
  private:
   double NextUniform();
-  // Draws from the logits after temperature and filters; `largest` is the largest of them.
-  int32_t Draw(absl::Span<const float> logits, double largest);
+  // Makes candidates of the tokens that are not negligible beside the best.
+  void Collect(absl::Span<const float> logits, int32_t best);
+  void KeepTopK();
+  // Draws from the candidates after top-p and min-p.
+  int32_t Draw();
 
   SamplingOptions options_;
   uint64_t state_;
-  std::vector<int32_t> order_;  // candidates
-  std::vector<float> scaled_;   // logits after the repetition penalty
+  std::vector<uint64_t> candidates_;  // see sampler.cc
+  std::vector<float> penalised_;      // logits after the repetition penalty
 };
 
 }  // namespace nearfar

@@ -6,35 +6,17 @@
 #include "local_engine/sampling/token_stats.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
+
+#include "local_engine/sampling/exp.h"
 
 namespace nearfar {
 namespace {
 
 constexpr size_t kLanes = 16;
 constexpr size_t kBlock = 64 * kLanes;
-// e^-87 is the smallest power that is a normal float; against a sum of at least 1 it is nothing.
-constexpr float kLowest = -87.0f;
-
-// e^x for kLowest <= x <= 0, relative error below 3e-7: 2^n times a polynomial for the rest, which
-// is at most ln(2)/2 away from 0.
-inline float Exp(float x) {
-  const int n = static_cast<int>(x * 1.44269504f - 0.5f);
-  const float r =
-      (x - static_cast<float>(n) * 0.693145752f) - static_cast<float>(n) * 1.42860677e-6f;
-  float p = 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  return p * std::bit_cast<float>((n + 127) << 23);
-}
-
 struct Sums {
   double e = 0;   // sum of e^y
   double ye = 0;  // sum of y e^y
@@ -51,25 +33,28 @@ float Largest(const float* z, size_t n) {
   return *std::max_element(lanes, lanes + kLanes);
 }
 
-inline void AddTerm(float z, float largest, float* e_sum, float* ye_sum) {
-  const float y = std::max(z - largest, kLowest);
-  const float e = Exp(y);
-  *e_sum += e;
-  *ye_sum += y * e;
-}
-
 Sums SumBlock(const float* z, size_t n, float largest) {
-  float e[kLanes] = {};
-  float ye[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) AddTerm(z[i + j], largest, &e[j], &ye[j]);
+  assert(n <= kBlock);
+  // What is past the end weighs e^-87.
+  float y[kBlock];
+  std::fill(y + n / kLanes * kLanes, y + kBlock, kLowestExponent);
+  for (size_t i = 0; i < n; ++i) {
+    const float rest = z[i] - largest;
+    y[i] = rest > kLowestExponent ? rest : kLowestExponent;
   }
-  for (; i < n; ++i) AddTerm(z[i], largest, &e[0], &ye[0]);
+  float e_sums[kLanes] = {};
+  float ye_sums[kLanes] = {};
+  for (size_t i = 0; i < n; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) {
+      const float e = ExpOfNonPositive(y[i + j]);
+      e_sums[j] += e;
+      ye_sums[j] += y[i + j] * e;
+    }
+  }
   Sums sums;
   for (size_t j = 0; j < kLanes; ++j) {
-    sums.e += e[j];
-    sums.ye += ye[j];
+    sums.e += e_sums[j];
+    sums.ye += ye_sums[j];
   }
   return sums;
 }
