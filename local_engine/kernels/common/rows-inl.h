@@ -48,7 +48,8 @@ NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBloc
     sums[half] = SumInts(sum);
   }
   block->scale = silent ? 0.0f : bound / 127.0f;
-  block->sum = block->scale * static_cast<float>(sums[0] + sums[1]);
+  // Added as floats (exact for |sum| < 2^24): of numbers that are no numbers the sums are anything.
+  block->sum = block->scale * (static_cast<float>(sums[0]) + static_cast<float>(sums[1]));
   block->sum_low = block->scale * static_cast<float>(sums[0]);
   block->sum_high = block->scale * static_cast<float>(sums[1]);
 }
