@@ -160,7 +160,8 @@ class Checker {
     if (budget.pacing == Pacing::kDual && !budget.limit_usd) {
       Add("budget.pacing", "dual paces towards a limit, but budget.limit_usd is missing");
     }
-    Range("budget.lease_usd", budget.lease_usd, 0, budget.limit_usd.value_or(kInfinity));
+    const double limit = budget.limit_usd.value_or(kInfinity);
+    Range("budget.lease_usd", budget.lease_usd, 0, limit >= 0 ? limit : kInfinity);
   }
 
   void CheckRule(size_t i) {
