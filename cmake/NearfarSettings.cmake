@@ -24,5 +24,24 @@ if(NEARFAR_SANITIZE)
   add_link_options(-fsanitize=${NEARFAR_SANITIZE})
 endif()
 
+# ThreadSanitizer cannot see the locks of a prebuilt abseil: tsan_absl.cc tells it of them.
+if(NEARFAR_SANITIZE MATCHES "thread")
+  add_library(nearfar_tsan_absl STATIC ${CMAKE_CURRENT_LIST_DIR}/tsan_absl.cc)
+  foreach(
+    symbol
+    _ZN4absl7debian35Mutex4LockEv
+    _ZN4absl7debian35Mutex6UnlockEv
+    _ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE
+    _ZN4absl7debian35Mutex8LockWhenERKNS0_9ConditionE
+    _ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE
+    _ZN4absl7debian37CondVar4WaitEPNS0_5MutexE
+    _ZN4absl7debian312Notification6NotifyEv
+    _ZNK4absl7debian312Notification19WaitForNotificationEv
+    _ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE)
+    add_link_options(LINKER:--wrap=${symbol})
+  endforeach()
+  link_libraries(nearfar_tsan_absl)
+endif()
+
 # Includes are paths from the root of the tree: #include "router/router.h".
 include_directories(${CMAKE_SOURCE_DIR})
