@@ -317,11 +317,13 @@ class PolicyReader {
       config.when = ReadCondition(rule.when(), at + ".when");
     } else {
       // Such as `all` without children: check_config would blame the default.
-      if (!reading_->Has(at + ".when")) Error(at + ".when", "is missing (say when the rule acts)");
+      if (!reading_->Has(at + ".when") && !reading_->HasErrorOn(at + ".when")) {
+        Error(at + ".when", "is missing (say when the rule acts)");
+      }
       config.when.kind = RuleCondition::Kind::kOffline;
     }
     if (!rule.has_then()) {
-      if (!reading_->Has(at + ".then")) {
+      if (!reading_->Has(at + ".then") && !reading_->HasErrorOn(at + ".then")) {
         Error(at + ".then", "is missing (say what the rule does: a route, a taint)");
       }
     } else {

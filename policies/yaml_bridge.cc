@@ -68,7 +68,7 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     RefuseAnchor(mark, anchor);
     RefuseTag(mark, tag);
-    Add({Tree::Kind::kScalar, At(mark), value, tag == "?", {}, {}});
+    Add({Tree::Kind::kScalar, At(mark), value, tag != "!", {}, {}});  // "!" = quoted
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -289,10 +289,14 @@ class Filler {
       return;
     }
     reading_->SetPosition(field_path, key.position);
+    // An empty value has no place of its own: the parser gives that of whatever comes next.
+    Tree empty;
+    empty.position = key.position;
+    const bool is_empty = value.kind == Tree::Kind::kNull && value.scalar.empty();
     if (field->is_repeated()) {
-      FillList(value, field_path, *field, message);
+      FillList(is_empty ? empty : value, field_path, *field, message);
     } else {
-      FillField(value, field_path, *field, message);
+      FillField(is_empty ? empty : value, field_path, *field, message);
     }
   }
 
@@ -435,6 +439,18 @@ std::optional<Position> FirstBadByte(std::string_view text) {
   return std::nullopt;
 }
 
+// A tab in the indentation of this line (from 1): what YAML forbids and editors do.
+bool IsIndentedByTab(std::string_view text, int line) {
+  size_t start = 0;
+  for (int i = 1; i < line && start != std::string_view::npos; ++i) {
+    start = text.find('\n', start);
+    if (start != std::string_view::npos) ++start;
+  }
+  if (start == std::string_view::npos) return false;
+  const size_t solid = text.find_first_not_of(" \t", start);
+  return text.substr(start, solid - start).find('\t') != std::string_view::npos;
+}
+
 // False if there is no document that could be read.
 bool ParseTree(std::string_view text, const YamlLimits& limits, YamlReading* reading, Tree* tree) {
   std::istringstream stream{std::string(text)};
@@ -456,7 +472,10 @@ bool ParseTree(std::string_view text, const YamlLimits& limits, YamlReading* rea
     return true;
   } catch (const YAML::Exception& error) {
     const Position position = error.mark.is_null() ? Position{} : At(error.mark);
-    reading->AddError(position, "", absl::StrCat("is not valid YAML: ", error.msg));
+    const bool tab = IsIndentedByTab(text, position.line);
+    reading->AddError(position, "",
+                      absl::StrCat("is not valid YAML: ", error.msg,
+                                   tab ? " (this line begins with a tab; use spaces)" : ""));
     return false;
   }
 }
@@ -473,6 +492,16 @@ Position YamlReading::PositionOf(const std::string& field) const {
   }
   const auto root = positions_.find("");
   return root != positions_.end() ? root->second : Position{};
+}
+
+void YamlReading::AddError(Position position, const std::string& field, std::string message) {
+  constexpr size_t kMaxErrors = 1000;
+  if (errors_.size() > kMaxErrors) return;
+  if (errors_.size() == kMaxErrors) {
+    errors_.push_back({position, "", "there are more mistakes (correct these first)"});
+  } else {
+    errors_.push_back({position, field, std::move(message)});
+  }
 }
 
 bool YamlReading::HasErrorAt(const std::string& field) const {

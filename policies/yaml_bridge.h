@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "google/protobuf/message.h"
@@ -41,12 +42,11 @@ class YamlReading {
   Position PositionOf(const std::string& field) const;
   bool Has(const std::string& field) const { return positions_.count(field) > 0; }
 
+  // The first thousand are kept; then one says that there are more.
   void AddError(const std::string& field, std::string message) {
-    errors_.push_back({PositionOf(field), field, std::move(message)});
+    AddError(PositionOf(field), field, std::move(message));
   }
-  void AddError(Position position, const std::string& field, std::string message) {
-    errors_.push_back({position, field, std::move(message)});
-  }
+  void AddError(Position position, const std::string& field, std::string message);
   void SetPosition(const std::string& field, Position position) { positions_[field] = position; }
 
   const std::vector<YamlError>& errors() const { return errors_; }
