@@ -21,6 +21,7 @@ constexpr std::string_view kFence = "```";
 constexpr size_t kFewBytes = 8;        // a repetition this long is none by chance
 constexpr size_t kFewWords = 2;        // nor is one of this many words
 constexpr size_t kManyBytes = 24;      // after a preamble, or where the texts part again
+constexpr size_t kWholeBytes = 12;     // after a preamble, all of what is out
 constexpr size_t kMostPreamble = 80;   // canonical bytes before a restart
 constexpr size_t kMostCompared = 160;  // of `had`, before a continuation is let through
 
@@ -176,7 +177,7 @@ size_t Stitcher::WordsFrom(size_t start) const {
 }
 
 bool Stitcher::LongEnough(size_t from, size_t start, size_t length) const {
-  if (from > 0) return length >= kManyBytes;
+  if (from > 0) return length >= (start == 0 ? kWholeBytes : kManyBytes);
   if (dangling_ > 0 && start == had_.text.size() - dangling_) return true;
   const bool instructed = side_ != Continuation::kExact;
   if (instructed && start == 0) return true;

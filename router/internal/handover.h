@@ -13,7 +13,7 @@
 //   otherwise  nothing overlaps: it is a continuation and passes whole (nothing is ever lost)
 //
 // A code fence that stood open at the seam is neither opened twice nor left open. One caller at a
-// time. Held by tests/router/internal/handover_test.cc and tests/router/handover_test.cc.
+// time. Held by tests/router/internal/stitcher_test.cc and tests/router/handover_test.cc.
 
 #ifndef NEARFAR_ROUTER_INTERNAL_HANDOVER_H_
 #define NEARFAR_ROUTER_INTERNAL_HANDOVER_H_

@@ -1,6 +1,6 @@
 // Writes decision records behind the requests' backs, so that no answer waits for the disk.
 // The queue is bounded; what does not fit is counted, never dropped silently. Thread-safe.
-// Held by tests/router/internal/log_writer_test.cc.
+// Held by tests/router/internal/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_INTERNAL_LOG_WRITER_H_
 #define NEARFAR_ROUTER_INTERNAL_LOG_WRITER_H_

@@ -6,7 +6,7 @@
 // eta is 1 / (B / 20): a twentieth of the budget spent ahead of time adds 1 to the price. It
 // follows spend per second, not per call, so bursts and quiet hours even out (ParetoBandit, arXiv
 // 2604.00136; Mirror descent for budgets, Balseiro and Gur 2019). The hard wall is the ledger's,
-// not this. One caller at a time. Held by tests/router/internal/pacing_test.cc.
+// not this. One caller at a time. Held by tests/router/internal/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_INTERNAL_PACING_H_
 #define NEARFAR_ROUTER_INTERNAL_PACING_H_

@@ -1,6 +1,6 @@
 // Which sessions must stay on the device. Keeps hashes, not names, and forgets none: beyond its
 // capacity the oldest move into a Bloom filter, which may taint a session too many, never one too
-// few. Thread-safe. Held by tests/router/internal/taint_table_test.cc.
+// few. Thread-safe. Held by tests/router/internal/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_INTERNAL_TAINT_TABLE_H_
 #define NEARFAR_ROUTER_INTERNAL_TAINT_TABLE_H_

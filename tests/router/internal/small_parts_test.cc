@@ -1,0 +1,157 @@
+// Holds the small parts of router/internal/: timer.h, pacing.h, taint_table.h, log_writer.h.
+
+#include <gtest/gtest.h>
+
+#include "absl/synchronization/notification.h"
+#include "router/internal/log_writer.h"
+#include "router/internal/pacing.h"
+#include "router/internal/taint_table.h"
+#include "router/internal/timer.h"
+
+namespace nearfar::internal {
+namespace {
+
+// --- timer ---------------------------------------------------------------------------------------
+
+TEST(ThreadTimer, RunsInTheOrderOfTimesAndForgetsWhatIsCancelled) {
+  auto timer = MakeThreadTimer();
+  absl::Notification done;
+  std::vector<int> order;  // of the timer's thread, read after `done`
+  uint64_t never = timer->Schedule(absl::Milliseconds(1), [&] { order.push_back(9); });
+  timer->Cancel(never);
+  timer->Schedule(absl::Milliseconds(3), [&] {
+    order.push_back(2);
+    done.Notify();
+  });
+  timer->Schedule(absl::Milliseconds(2), [&] { order.push_back(1); });
+  timer->Schedule(absl::ZeroDuration(), [&] { order.push_back(0); });
+  done.WaitForNotification();
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+  timer->Cancel(never);  // without effect
+}
+
+TEST(ThreadTimer, EndsWithEntriesPending) {
+  auto timer = MakeThreadTimer();
+  auto owned = std::make_shared<int>(1);
+  std::weak_ptr<int> watch = owned;
+  timer->Schedule(absl::Hours(1), [owned = std::move(owned)] {});
+  timer.reset();
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(ThreadTimer, MayBeLetGoByItsOwnCallback) {
+  auto timer = MakeThreadTimer();
+  absl::Notification done;
+  Timer* raw = timer.get();
+  raw->Schedule(absl::ZeroDuration(), [timer = std::move(timer), &done]() mutable {
+    timer.reset();
+    done.Notify();
+  });
+  done.WaitForNotification();
+}
+
+// --- pacing --------------------------------------------------------------------------------------
+
+PolicyConfig Paced() {
+  PolicyConfig config;
+  config.budget.limit_usd = 1.0;
+  config.budget.window = absl::Hours(10);
+  config.budget.pacing = Pacing::kDual;
+  config.value.right_answer_usd = 1;
+  return config;
+}
+
+constexpr absl::Time kStart = absl::UnixEpoch();
+
+TEST(Pacer, WithoutPacingThePriceIsOne) {
+  Pacer pacer;
+  PolicyConfig config = Paced();
+  config.budget.pacing = Pacing::kNone;
+  pacer.Configure(config, 0, kStart, kStart);
+  pacer.OnBill(0.5, kStart);
+  EXPECT_EQ(pacer.Price(kStart), 1);
+}
+
+TEST(Pacer, SpendingAheadRaisesThePriceAndTimeLowersIt) {
+  Pacer pacer;
+  pacer.Configure(Paced(), 0, kStart, kStart);
+  EXPECT_EQ(pacer.Price(kStart), 1);
+  pacer.OnBill(0.1, kStart);
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart), 3);
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart + absl::Minutes(30)), 2);
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart + absl::Hours(1)), 1);
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart + absl::Hours(9)), 1) << "never below";
+}
+
+TEST(Pacer, SpendingAtTheRateOfTheBudgetKeepsThePriceLow) {
+  Pacer pacer;
+  pacer.Configure(Paced(), 0, kStart, kStart);
+  for (int i = 0; i < 100; ++i) {
+    pacer.OnBill(0.01, kStart + absl::Minutes(6) * i);
+    EXPECT_LE(pacer.Price(kStart + absl::Minutes(6) * (i + 1)), 1.0 + 1e-9);
+  }
+}
+
+TEST(Pacer, ThePriceIsCapped) {
+  Pacer pacer;
+  pacer.Configure(Paced(), 0, kStart, kStart);
+  for (int i = 0; i < 100; ++i) pacer.OnBill(0.5, kStart);
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart), 1 + 1 / 0.5);
+}
+
+TEST(Pacer, ARestartRemembersWhatWasSpentAhead) {
+  Pacer pacer;
+  pacer.Configure(Paced(), 0.3, kStart, kStart + absl::Hours(2));
+  EXPECT_NEAR(pacer.Price(kStart + absl::Hours(2)), 3, 1e-9);
+}
+
+TEST(Pacer, AClockSetBackDoesNotForgive) {
+  Pacer pacer;
+  pacer.Configure(Paced(), 0, kStart, kStart);
+  pacer.OnBill(0.1, kStart + absl::Hours(5));
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart), 3);
+}
+
+// --- taint ---------------------------------------------------------------------------------------
+
+TEST(TaintTable, KeepsAndClears) {
+  TaintTable table;
+  EXPECT_FALSE(table.Contains("a"));
+  table.Add("a");
+  EXPECT_TRUE(table.Contains("a"));
+  EXPECT_FALSE(table.Contains("b"));
+  table.Clear("a");
+  EXPECT_FALSE(table.Contains("a"));
+  table.Add("a");
+  EXPECT_TRUE(table.Contains("a"));
+}
+
+TEST(TaintTable, ForgetsNoneWhenItOverflows) {
+  TaintTable table(10);
+  for (int i = 0; i < 5000; ++i) table.Add("tainted-" + std::to_string(i));
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(table.Contains("tainted-" + std::to_string(i))) << i;
+  int wrongly = 0;
+  for (int i = 0; i < 5000; ++i) wrongly += table.Contains("clean-" + std::to_string(i));
+  EXPECT_LT(wrongly, 50);
+}
+
+// --- log writer ----------------------------------------------------------------------------------
+
+TEST(LogWriter, WritesEverythingBehindTheRequests) {
+  auto log = DecisionLog::Open({.path = ":memory:"});
+  ASSERT_TRUE(log.ok());
+  std::shared_ptr<DecisionLog> shared = *std::move(log);
+  LogWriter writer(shared);
+  for (int i = 0; i < 200; ++i) {
+    DecisionRecord record;
+    record.request_id = std::to_string(i);
+    record.time = absl::Now();
+    writer.Append(std::move(record), false, absl::Hours(1));
+  }
+  writer.Flush();
+  EXPECT_EQ(shared->Read(1000)->size(), 200u);
+  EXPECT_EQ(writer.dropped(), 0);
+}
+
+}  // namespace
+}  // namespace nearfar::internal
