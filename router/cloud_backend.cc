@@ -284,6 +284,14 @@ absl::Status Naming(const FarConfig& far, const absl::Status& status) {
 
 }  // namespace
 
+absl::StatusOr<CloudOptions> MakeCloudOptions(const FarConfig& config,
+                                              std::function<absl::Time()> clock) {
+  absl::StatusOr<CloudOptions> options = OptionsOf(config);
+  if (!options.ok()) return Naming(config, options.status());
+  options->clock = std::move(clock);
+  return options;
+}
+
 std::shared_ptr<Backend> MakeCloudBackend(std::shared_ptr<CloudClient> client,
                                           const FarConfig& config) {
   return std::make_shared<CloudBackend>(std::move(client), config);
@@ -293,9 +301,8 @@ absl::StatusOr<std::map<std::string, std::shared_ptr<Backend>>> MakeCloudBackend
     const PolicyConfig& policy, std::function<absl::Time()> clock) {
   std::map<std::string, std::shared_ptr<Backend>> backends;
   for (const FarConfig& far : policy.far) {
-    absl::StatusOr<CloudOptions> options = OptionsOf(far);
-    if (!options.ok()) return Naming(far, options.status());
-    options->clock = clock;
+    absl::StatusOr<CloudOptions> options = MakeCloudOptions(far, clock);
+    if (!options.ok()) return options.status();
     absl::StatusOr<std::shared_ptr<CloudClient>> client = CloudClient::Create(*std::move(options));
     if (!client.ok()) return Naming(far, client.status());
     backends[far.name] = MakeCloudBackend(*std::move(client), far);

@@ -1,9 +1,15 @@
 // The program `nearfar`.
 
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
+
 #include "router/cli/program.h"
 #include "router/cli/terminal.h"
 
 int main(int argc, char** argv) {
+  // gRPC and protobuf would write to standard error by themselves, protobuf with parts of messages.
+  gpr_set_log_function([](gpr_log_func_args*) {});
+  google::protobuf::SetLogHandler(nullptr);
   nearfar::cli::Terminal terminal = nearfar::cli::Terminal::ForProcess();
   return nearfar::cli::RunProgram(argc, argv, &terminal);
 }
