@@ -7,11 +7,12 @@ ids is the templated conversation, tokens the answer (its end-of-turn token incl
 ends within 64), margins[i] the distance in nats between the two best tokens at tokens[i].
 Read by tests/local_engine/model/golden_test.cc.
 
-The 20 are those of PROMPTS on whose answers the peer itself is most decided: the least margin of the
-whole answer is widest. Rounding alone moves a margin of a small model by some tenths of a nat and a
-greedy answer never comes back once it has parted, so undecided answers tell nothing: with --self the
-script counts how many answers llama.cpp itself changes when only its flash attention is switched.
-nearfar has no part in the choice.
+The 20 are those of PROMPTS whose answers are most decided: the least margin of the whole answer, in
+the peer's distribution and in the plain reference's (reference_model.py), is widest. 8-bit activations
+alone move a margin of the small models by some tenths of a nat, a greedy answer never comes back once
+it has parted, and so undecided answers tell nothing: with --self the script counts how many answers
+to the first 20 prompts llama.cpp itself changes when only its flash attention is switched. nearfar has
+no part in the choice.
 """
 
 import argparse
@@ -19,11 +20,14 @@ import json
 import os
 
 import llama_cpp
+import numpy as np
 
 from peer_model import MODELS, PeerModel, model_path
+from reference_model import ReferenceModel
 
 TOKENS = 64
 CHOSEN = 20
+CANDIDATES = 32  # of which the plain reference's opinion is asked
 LEAST_TOKENS = 16  # a shorter answer tests little
 HOPELESS_NATS = 0.03  # an answer with a narrower margin is not followed to its end
 
@@ -129,6 +133,27 @@ PROMPTS = [
     "Repeat the emoji 🎉 twenty times.",
     "What are the seven colours of the rainbow?",
 ]
+SENTENCES = [
+    "The old clock in the hall has not moved since the summer of 1978.",
+    "She put the red box on the table, opened the window and waited for the rain to stop.",
+    "Every morning the postman walks up the hill with his dog and a bag of letters.",
+    "Water flows down the mountain, through the forest and into the lake.",
+    "Please close the door behind you and turn off the light before you leave.",
+    "The museum opens at ten in the morning and closes at six in the evening.",
+    "My brother plays the piano, my sister plays the violin and I play the drums.",
+    "The train to Berlin leaves from platform 4 at 12:35 and arrives at 16:20.",
+    "A good friend is someone who listens to you even when you are wrong.",
+    "If it rains tomorrow, we will stay at home and play cards by the fire.",
+    "The teacher wrote three numbers on the board: 15, 27 and 108.",
+    "Birds fly south in the autumn because the winter in the north is too cold.",
+]
+PROMPTS += [f"Repeat this sentence three times: {sentence}" for sentence in SENTENCES]
+PROMPTS += [f"Copy the following text exactly as it is.\n\n{a} {b}"
+            for a, b in zip(SENTENCES, SENTENCES[1:])]
+PROMPTS += [f"Continue the list: {', '.join(str(start + step * i) for i in range(12))},"
+            for start, step in ((1, 1), (2, 2), (10, 10), (3, 3), (100, 100), (50, 1), (1000, 1))]
+PROMPTS += [f"Repeat the word {word} until you are told to stop: {' '.join([word] * 12)}"
+            for word in ("tree", "river", "seven", "Haus", "bonjour", "🌊")]
 
 
 def answer(peer, text):
@@ -141,14 +166,29 @@ def answer(peer, text):
             "margins": [round(margin, 4) for margin in margins]}
 
 
+def reference_margins(logits, found):
+    """The plain reference's distance between each of the peer's tokens and the best other one."""
+    rows = logits[len(found["ids"]) - 1:-1].copy()
+    at = np.arange(len(rows)), np.array(found["tokens"])
+    own = rows[at]
+    rows[at] = -np.inf
+    return own - rows.max(axis=-1)
+
+
 def make(name, threads):
     peer = PeerModel(model_path(name), threads)
     answers = [found for text in PROMPTS if (found := answer(peer, text)) is not None]
     answers.sort(key=lambda found: -min(found["margins"]))
-    chosen = sorted(answers[:CHOSEN], key=lambda found: PROMPTS.index(found["text"]))
+    candidates = answers[:CANDIDATES]
+    texts = [found["ids"] + found["tokens"] for found in candidates]
+    decided = {}
+    for found, logits in zip(candidates, ReferenceModel(model_path(name)).logits(texts)):
+        decided[found["text"]] = min(*found["margins"], *reference_margins(logits, found))
+    candidates.sort(key=lambda found: -decided[found["text"]])
+    chosen = sorted(candidates[:CHOSEN], key=lambda found: PROMPTS.index(found["text"]))
     assert len(chosen) == CHOSEN, f"{name}: only {len(chosen)} decided answers"
     print(f"{name}: {len(answers)} of {len(PROMPTS)} answers are decided; least margins of the chosen "
-          f"{min(answers[0]['margins']):.2f} .. {min(answers[CHOSEN - 1]['margins']):.2f} nats, "
+          f"{decided[candidates[0]['text']]:.2f} .. {decided[candidates[CHOSEN - 1]['text']]:.2f} nats, "
           f"{sum(len(found['tokens']) for found in chosen)} tokens", flush=True)
     here = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(here, "golden", f"greedy-{name}.json"), "w", encoding="ascii") as out:

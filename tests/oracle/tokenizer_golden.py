@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the golden token ids of the default models: tokenizer_golden.jsonl, chat_template_golden.jsonl.
+"""Makes the golden token ids of the default models: golden/tokenizer.jsonl, golden/chat_template.jsonl.
 
 The oracle is llama.cpp (llama-cpp-python 0.3.36) for ids and Jinja for chat templates, rendered as
 Hugging Face renders them (trim_blocks, lstrip_blocks). Run by hand; the tests only read the files:
@@ -20,7 +20,7 @@ import random
 import jinja2
 import llama_cpp
 
-HERE = pathlib.Path(__file__).parent
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 MODELS = pathlib.Path(os.environ.get("NEARFAR_MODELS") or "~/.cache/nearfar/models").expanduser()
 # Files of one vocabulary share their goldens; this script checks that they do.
 FILES = {
@@ -152,11 +152,11 @@ def main():
     fixed = PLAIN + CODE + SCRIPTS + EMOJI + MARKS + CONTROLS + NUMBERS + SPACES + SPECIALS + RUNS
     cases = [(text, False) for text in dict.fromkeys(fixed + generated(60))]
     cases += [(text, True) for text in SPECIALS]
-    write(HERE / "tokenizer_golden.jsonl",
+    write(GOLDEN / "tokenizer.jsonl",
           [{"text": hexed(text), "special": int(special)} |
            {name: oracle.ids(text, special) for name, oracle in oracles.items()}
            for text, special in cases])
-    write(HERE / "chat_template_golden.jsonl",
+    write(GOLDEN / "chat_template.jsonl",
           [{"model": name, "turns": [[role, hexed(content)] for role, content in turns],
             "prefix": hexed(prefix),
             "ids": oracle.ids(oracle.render(turns), True) + oracle.ids(prefix, False)}
