@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <iterator>
-#include <limits>
 
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -14,7 +13,7 @@ namespace nearfar::cli {
 namespace {
 
 constexpr int kMostTokens = 1 << 20;
-constexpr double kBig = 1e9;
+constexpr double kSmallestMass = 1e-6;  // of --top-p
 
 }  // namespace
 
@@ -24,7 +23,7 @@ void SamplingFlags::Declare(CLI::App* app) {
   app->add_option("--top-k", params.top_k, "Keep the k most likely tokens; 0 = off")
       ->check(CLI::Range(0, kMostTokens));
   app->add_option("--top-p", params.top_p, "Keep the likeliest tokens up to this mass; 1 = off")
-      ->check(CLI::Range(std::numeric_limits<float>::min(), 1.0F));
+      ->check(CLI::Range(kSmallestMass, 1.0).description("in (0, 1]"));
   app->add_option("--min-p", params.min_p, "Drop tokens below this share of the best; 0 = off")
       ->check(CLI::Range(0.0, 0.999));
   app->add_option("--repetition-penalty", params.repetition_penalty, "1 = off")
@@ -47,13 +46,13 @@ void AskFlags::Declare(CLI::App* app) {
       ->check(CLI::IsMember({"near", "far"}));
   app->add_flag("--local-only", local_only, "Nothing of this question leaves the device");
   app->add_option("--max-cost", max_cost_usd, "Most that this answer may cost, in USD")
-      ->check(CLI::Range(0.0, kBig));
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--min-confidence", min_confidence, "A near answer below this goes far, [0, 1]")
       ->check(CLI::Range(0.0, 1.0));
   app->add_option("--max-ttft", max_ttft_seconds, "Seconds to the first text that are bearable")
-      ->check(CLI::Range(0.0, kBig));
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--timeout", timeout_seconds, "Seconds for the whole answer; 0 = the default")
-      ->check(CLI::Range(0.0, kBig));
+      ->check(CLI::NonNegativeNumber);
   app->add_flag("--json-answer", needs_json, "The answer must be JSON");
   sampling.Declare(app);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "router/cli/command.h"
 #include "router/cli/exit_codes.h"
 
@@ -17,8 +18,8 @@ namespace nearfar::cli {
 namespace {
 
 constexpr const char* kAbout =
-    "Answers questions on this device with a small model, and sends them to a larger one far away "
-    "when the expected gain is worth its price.";
+    "Answers questions on this device with a small model, and sends them to a larger one\n"
+    "far away when the expected gain is worth its price.";
 
 struct Declared {
   CLI::App* app;
@@ -57,8 +58,24 @@ std::string NamedCommand(const CLI::App& app) {
   return name;
 }
 
+const CLI::App& Innermost(const CLI::App& app) {
+  const std::vector<CLI::App*> named = app.get_subcommands();
+  return named.empty() ? app : Innermost(*named.front());
+}
+
+// "policy needs one of: check, explain, show"; empty where `app` is a command by itself.
+std::string Choices(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(sub->get_name());
+  }
+  if (names.empty()) return "";
+  return absl::StrCat(app.get_name(), " needs one of: ", absl::StrJoin(names, ", "));
+}
+
 int WrongUse(const CLI::App& root, const CLI::ParseError& error, Terminal* terminal) {
-  std::string message = error.what();
+  std::string message = Choices(Innermost(root));
+  if (message.empty()) message = error.what();
   while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
   terminal->Error(absl::StrCat(message, " (try: ", NamedCommand(root), " --help)"));
   return kExitUsage;
@@ -75,10 +92,7 @@ int RunProgram(int argc, const char* const* argv, Terminal* terminal) {
   try {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    // Each application prints its own help; the one that was asked for is the innermost.
-    const CLI::App* app = &root;
-    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-    terminal->Print(app->help());
+    terminal->Print(root.help());  // of the innermost command that was named
     return kExitOk;
   } catch (const CLI::CallForVersion& version) {
     terminal->Line(version.what());

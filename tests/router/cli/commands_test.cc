@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "router/catalogue.h"
@@ -70,6 +71,10 @@ TEST_F(Commands, EachHelpsWithAnExample) {
     const ProgramRun run = Run(words);
     EXPECT_EQ(run.code, kExitOk) << entry.name;
     EXPECT_THAT(run.out, HasSubstr(entry.summary));
+    EXPECT_THAT(run.out,
+                HasSubstr(absl::StrCat(
+                    "Usage: nearfar ",
+                    absl::StrJoin(words, " ").substr(0, absl::StrJoin(words, " ").size() - 7))));
     EXPECT_THAT(run.out, HasSubstr(absl::StrCat("example:\n  ", entry.example)));
     EXPECT_EQ(run.err, "");
   }
@@ -123,6 +128,12 @@ TEST_F(Commands, WrongUseIsExit64) {
     EXPECT_THAT(run.err, HasSubstr("nearfar: "));
     EXPECT_EQ(run.out, "");
   }
+}
+
+TEST_F(Commands, AGroupTellsItsCommands) {
+  EXPECT_THAT(Run({"policy", "chek"}).err,
+              HasSubstr("policy needs one of: check, explain, show (try: nearfar policy --help)"));
+  EXPECT_THAT(Run({"chta"}).err, HasSubstr("nearfar needs one of: ask, chat, generate, policy"));
 }
 
 TEST_F(Commands, AnErrorNeverShowsThePrompt) {

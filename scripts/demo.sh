@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# nearfar on one machine: a device and its far side, as two processes that speak mutual TLS.
+#
+#   scripts/demo.sh                    sets up, builds, fetches the models, asks and shows
+#   scripts/demo.sh --questions FILE   asks one's own questions, one a line
+#   scripts/demo.sh --keep             keeps the run's folder (configs, certificates, logs, answers)
+#
+# 1. asks questions of a daemon that routes them: near (0.5B) or far (1.5B, priced);
+# 2. kills the far process: answers keep flowing from near, flagged;
+# 3. brings it back and spends the budget: the wall holds.
+# Everything that was started is ended, also on Ctrl-C. The last line says whether all went as told.
+set -uo pipefail
+cd "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 70
+
+questions=scripts/demo_questions.txt keep=false
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --questions) [ $# -gt 1 ] || { echo "demo.sh: --questions needs a file" >&2; exit 64; }
+                 questions=$2; shift ;;
+    --keep) keep=true ;;
+    --help|-h) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "demo.sh: unknown option '$1' (try --help)" >&2; exit 64 ;;
+  esac
+  shift
+done
+[ -r "$questions" ] || { echo "demo.sh: $questions cannot be read" >&2; exit 66; }
+
+started=$SECONDS
+step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
+die() { echo "demo.sh: $1" >&2; exit "${2:-70}"; }
+
+# --- what is needed -------------------------------------------------------------------------------
+
+step "set-up"
+scripts/setup.sh --minimal || exit $?
+
+step "build"
+build=build/demo
+# Only the two programs; the tests' libraries are not needed for them.
+if ! { cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DNEARFAR_BUILD_TESTS=OFF &&
+       cmake --build $build --target nearfar nearfard -j "$(nproc)"; } >$build.log 2>&1; then
+  tail -n 20 $build.log
+  die "the build failed; the whole log is $build.log"
+fi
+nearfar=$PWD/$build/router/cli/nearfar
+nearfard=$PWD/$build/router/daemon/nearfard
+
+step "models"
+scripts/models.sh qwen2.5-coder-0.5b qwen2.5-coder-1.5b || exit $?
+near_model=qwen2.5-coder-0.5b-instruct-q4_k_m
+far_model=qwen2.5-coder-1.5b-instruct-q4_k_m
+
+# --- the two processes ----------------------------------------------------------------------------
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/nearfar-demo.XXXXXX")
+near_pid='' far_pid=''
+# end PID: asks a process that we started to end, and sees to it.
+end() {
+  [ -n "$1" ] || return 0
+  kill "$1" 2>/dev/null
+  for _ in $(seq 50); do kill -0 "$1" 2>/dev/null || break; sleep 0.1; done
+  kill -9 "$1" 2>/dev/null
+  wait "$1" 2>/dev/null
+  return 0
+}
+clean_up() {
+  local code=$?
+  trap - EXIT INT TERM
+  end "$near_pid"
+  end "$far_pid"
+  if $keep; then echo "kept: $work"; else rm -rf "$work"; fi
+  exit $code
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+step "certificates and configuration"
+scripts/make_certs.sh "$work/certs" >/dev/null || die "the certificates could not be made"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+near_address=unix:$work/near.sock
+export NEARFAR_STATE=$work/state
+
+cat >"$work/far.yaml" <<END
+schema_version: 1
+listen:
+  - address: "127.0.0.1:$port"
+    tls: {cert_file: certs/server.crt, key_file: certs/server.key, client_ca_file: certs/ca.crt}
+serve: {router: false, inference: true}
+model: {path: $far_model}
+state_dir: far-state
+price: {input_usd_per_mtok: 0.10, output_usd_per_mtok: 0.40}
+END
+cat >"$work/near.yaml" <<END
+schema_version: 1
+listen:
+  - address: "$near_address"
+serve: {router: true, inference: false}
+model: {path: $near_model}
+policy: policy.yaml
+state_dir: near-state
+END
+
+calibration=
+for candidate in policies/calibrations/$near_model*.yaml; do
+  [ -f "$candidate" ] && calibration="calibration: $(basename "$candidate")"
+done
+# write_policy LIMIT_USD: the preset `balanced`, pointed at this demo's far side.
+write_policy() {
+  cat >"$work/policy.yaml.new" <<END
+schema_version: 1
+name: demo
+value: {right_answer_usd: 0.004, second_usd: 0.00002}
+near:
+  model: $near_model
+  $calibration
+  when_unknown: draft
+far:
+  - name: home-server
+    protocol: nearfar
+    target: "dns:///127.0.0.1:$port"
+    tls: {ca_file: certs/ca.crt, cert_file: certs/client.crt, key_file: certs/client.key}
+    trust: owner
+    model: $far_model
+    price: {input_usd_per_mtok: 0.10, output_usd_per_mtok: 0.40}
+budget: {limit_usd: $1, window: 24h, when_spent: answer_near, lease_usd: 0.0001}
+rules:
+  - name: keep-secrets-home
+    when: {any: [{pii: [email, phone, card, iban, secret]}, {keyword: [password, confidential]}]}
+    then: {route: near, taint: session}
+  - name: long-context
+    when: {signal: prompt_tokens, above: 300}
+    then: {route: far}
+choose: {kind: net_value}
+stream: {release: judged}
+offline: {answer: near_flagged}
+END
+  mv "$work/policy.yaml.new" "$work/policy.yaml"
+}
+write_policy 0.05
+
+# wait_for LOG PID WORD: until the daemon's log says WORD.
+wait_for() {
+  for _ in $(seq 300); do
+    grep -q "$3" "$1" 2>/dev/null && return 0
+    kill -0 "$2" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -n 5 "$1"
+  die "a daemon did not get ready" 69
+}
+start_far() {
+  : >"$work/far.log"
+  "$nearfard" --config "$work/far.yaml" >>"$work/far.log" 2>&1 &
+  far_pid=$!
+  wait_for "$work/far.log" "$far_pid" " ready"
+}
+start_near() {
+  : >"$work/near.log"
+  "$nearfard" --config "$work/near.yaml" >>"$work/near.log" 2>&1 &
+  near_pid=$!
+  wait_for "$work/near.log" "$near_pid" " ready"
+}
+
+step "starting the far process ($far_model, mutual TLS, port $port) and the daemon ($near_model)"
+start_far
+start_near
+
+# --- asking ---------------------------------------------------------------------------------------
+
+# ask FILE QUESTION [OPTIONS]: one answer as a JSON line with its question, appended to FILE. 
+ask() {
+  local file=$1 question=$2 answer
+  shift 2
+  answer=$("$nearfar" ask --daemon "$near_address" --json --max-tokens 64 "$@" -- "$question" 2>"$work/ask.err")
+  if [ -z "$answer" ]; then
+    cat "$work/ask.err"
+    return 1
+  fi
+  QUESTION=$question ANSWER=$answer python3 -c '
+import json, os
+record = json.loads(os.environ["ANSWER"])
+record["question"] = os.environ["QUESTION"]
+print(json.dumps(record))' >>"$file"
+}
+
+step "asking the questions of $questions"
+asked=0
+while IFS= read -r question <&3; do
+  case "$question" in ''|'#'*) continue ;; esac
+  ask "$work/answers.jsonl" "$question" --session "demo-$asked" || die "a question got no answer" 69
+  asked=$((asked + 1))
+  printf '\r%d answered' "$asked"
+done 3<"$questions"
+printf '\r'
+[ "$asked" -gt 0 ] || die "$questions holds no question" 65
+python3 scripts/demo_table.py "$work/answers.jsonl"
+
+step "the far process is killed (kill -9); the same questions go on"
+kill -9 "$far_pid" 2>/dev/null
+wait "$far_pid" 2>/dev/null
+far_pid=''
+far_questions=("What is 47 * 83? Reply with the number only."
+               "Who wrote the opera \"The Cunning Little Vixen\"? Reply with the name only."
+               "What is the chemical symbol of tungsten? Reply with the symbol only.")
+for question in "${far_questions[@]}"; do
+  ask "$work/killed.jsonl" "$question" --route far || die "a question got no answer" 69
+done
+python3 scripts/demo_table.py "$work/killed.jsonl"
+
+step "the far process is back, and a policy with a budget of 0.00003 USD is loaded (SIGHUP)"
+start_far
+end "$near_pid"
+near_pid=''
+write_policy 0.00003
+start_near
+for question in "${far_questions[@]}"; do
+  ask "$work/wall.jsonl" "$question" --route far || die "a question got no answer" 69
+done
+python3 scripts/demo_table.py "$work/wall.jsonl"
+
+step "what the daemon's log says"
+"$nearfar" log stats --log "$work/near-state/decisions.db"
+
+# --- did it go as told? ---------------------------------------------------------------------------
+
+python3 - "$work" <<'END'
+import json, sys
+load = lambda name: [json.loads(line) for line in open(f"{sys.argv[1]}/{name}.jsonl")]
+answers, killed, wall = load("answers"), load("killed"), load("wall")
+problems = []
+if any("error" in r for r in answers):
+    problems.append("a question was not answered")
+if any(r["route"] != "near" for r in answers
+       if "4111 1111" in r["question"] or "password" in r["question"].lower()):
+    problems.append("a secret left the device")
+if not all(r.get("route") == "near" and r["flagged"] for r in killed):
+    problems.append("answers did not flow on, flagged, without the far side")
+if sum(r["cost_usd"] for r in answers + killed + wall) > 0.05 or not any(
+        r.get("flag_reason") == "budget_spent" for r in wall):
+    problems.append("the budget's wall was not seen")
+print()
+print("demo: " + ("; ".join(problems) if problems else "all went as told"))
+sys.exit(1 if problems else 0)
+END
