@@ -23,9 +23,6 @@ namespace {
 
 // A far call that cannot pay for this many tokens is not worth starting.
 constexpr int kMinPaidTokens = 16;
-// Tokens that a template may add to the text, beside its bytes: an upper bound for the bill.
-constexpr int64_t kOverheadTokens = 64;
-constexpr int64_t kOverheadTokensPerTurn = 16;
 // A draft is stopped only if it is more likely than not to be rejected, however cheap far is: the
 // closed form weighs costs alone and would also stop drafts that are good but slow.
 constexpr double kLeastStopProbability = 0.5;
@@ -57,9 +54,9 @@ std::optional<Home> MustStayHome(const Signals& signals, const RuleOutcome& rule
 int64_t BilledTokensBound(const Signals& signals) {
   const int64_t bytes = std::max(signals.prompt.bytes, signals.prompt.conversation_bytes);
   int64_t bound =
-      bytes + kOverheadTokens + kOverheadTokensPerTurn * std::max(signals.prompt.turns, 1);
+      bytes + kBillOverheadTokens + kBillOverheadTokensPerTurn * std::max(signals.prompt.turns, 1);
   if (signals.draft && signals.draft->released) {
-    bound += signals.draft->bytes + kOverheadTokensPerTurn;
+    bound += signals.draft->bytes + kBillOverheadTokensPerTurn;
   }
   return bound;
 }

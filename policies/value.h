@@ -12,6 +12,7 @@
 #ifndef NEARFAR_POLICIES_VALUE_H_
 #define NEARFAR_POLICIES_VALUE_H_
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -25,6 +26,10 @@ namespace nearfar {
 inline constexpr double kDefaultCompletionTokens = 128;
 // Bytes of text a token stands for, where the prompt was not counted.
 inline constexpr double kBytesPerToken = 4;
+
+// Tokens that a template may add to the bytes of the text, in the upper bound of a bill.
+inline constexpr int64_t kBillOverheadTokens = 64;
+inline constexpr int64_t kBillOverheadTokensPerTurn = 16;
 
 struct ExpectedTokens {
   double prompt = 0;

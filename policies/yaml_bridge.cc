@@ -37,9 +37,9 @@ struct Tree {
   Kind kind = Kind::kNull;
   Position position;
   std::string scalar;
-  bool plain = false;  // not quoted
-  std::vector<Tree> items;
-  std::vector<std::pair<Tree, Tree>> entries;
+  bool plain = false;       // not quoted
+  std::vector<Tree> items;  // of a list, or the values of a map
+  std::vector<Tree> keys;   // of a map: keys[i] belongs to items[i]
 };
 
 Position At(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
@@ -122,7 +122,8 @@ class TreeBuilder : public YAML::EventHandler {
     } else if (!keys_.back()) {
       keys_.back() = std::move(tree);
     } else {
-      open_.back().entries.emplace_back(*std::move(keys_.back()), std::move(tree));
+      open_.back().keys.push_back(*std::move(keys_.back()));
+      open_.back().items.push_back(std::move(tree));
       keys_.back().reset();
     }
   }
@@ -241,7 +242,9 @@ class Filler {
       return;
     }
     std::set<std::string> seen;
-    for (const auto& [key, value] : tree.entries) FillEntry(key, value, path, &seen, message);
+    for (size_t i = 0; i < tree.keys.size(); ++i) {
+      FillEntry(tree.keys[i], tree.items[i], path, &seen, message);
+    }
   }
 
  private:
