@@ -75,6 +75,7 @@ struct BackendError {
   absl::Status status;
   ErrorKind kind = ErrorKind::kInternal;
   bool maybe_billed = false;  // the side may charge for it: the reservation is spent
+  bool nothing_sent = false;  // known: no byte of the request left (an open breaker)
 };
 
 // Receives one call. In order: OnStarted at most once, OnDelta any number of times, then exactly
@@ -89,7 +90,7 @@ class BackendSink {
   virtual void OnError(const BackendError& event) = 0;
 };
 
-// A running call. Thread-safe. Destroying it cancels.
+// A running call. Thread-safe. Destroying it cancels, and is allowed within its own callbacks.
 class BackendCall {
  public:
   virtual ~BackendCall() = default;

@@ -143,7 +143,8 @@ class Sink : public CloudSink {
     absl::Status status(CodeOf(event.kind),
                         absl::StrCat("far target '", target_, "': ", CloudErrorKindName(event.kind),
                                      ": ", event.message));
-    sink_->OnError({std::move(status), KindOf(event.kind), event.maybe_billed});
+    const bool nothing_sent = event.kind == CloudErrorKind::kBreakerOpen;
+    sink_->OnError({std::move(status), KindOf(event.kind), event.maybe_billed, nothing_sent});
   }
 
  private:

@@ -105,12 +105,13 @@ class Request : public RouterCall, public std::enable_shared_from_this<Request> 
 
   // The handover.
   Takeover PlanTakeover(const Backend& far) const;
+  bool CanStillTry(const std::string& target) const;
   absl::Status MayLeave();
   double BoundUsd(const FarConfig& config, const Backend& far, size_t prefix_bytes,
                   int max_tokens) const;
   absl::StatusOr<Reservation> ReserveFor(const Decision& decision, const FarConfig& config,
                                          const Backend& far, size_t prefix_bytes, int* max_tokens);
-  void OnNoMoney(const absl::Status& status);
+  void OnNoMoney(const std::string& target, const absl::Status& status);
   void FallBack(const absl::Status& status, Reason reason);
   void ContinueNear(const Decision& decision);
 
@@ -155,7 +156,7 @@ class Request : public RouterCall, public std::enable_shared_from_this<Request> 
   std::string far_target_;           // of the far call that runs or ran last
   std::set<std::string> tried_far_;  // targets that were called, or cannot be
   bool near_failed_ = false;
-  bool no_money_ = false;
+  std::set<std::string> unaffordable_far_;
 
   bool judged_ = false;  // near drafts, and its draft will be judged
   bool exits_ = true;    // a handover in mid-draft is still possible
@@ -174,6 +175,7 @@ class Request : public RouterCall, public std::enable_shared_from_this<Request> 
   int64_t near_call_tokens_ = 0, far_call_tokens_ = 0;  // seen in the running calls
   double cost_usd_ = 0;
   int64_t egress_bytes_ = 0;
+  int64_t far_call_bytes_ = 0;  // of the call that runs
   int64_t discarded_tokens_ = 0;
   std::optional<double> confidence_;
   bool flagged_ = false;

@@ -113,7 +113,7 @@ void Request::StartFar(Decision decision) {
   if (decision.max_tokens > 0) max_tokens = std::min(max_tokens, decision.max_tokens);
   absl::StatusOr<Reservation> money =
       ReserveFor(decision, *config, *far, prefix.size(), &max_tokens);
-  if (!money.ok()) return OnNoMoney(money.status());
+  if (!money.ok()) return OnNoMoney(decision.target, money.status());
   LaunchFar(decision, far.get(), *config, how, prefix, *std::move(money), max_tokens);
 }
 
@@ -132,7 +132,8 @@ void Request::LaunchFar(const Decision& decision, Backend* far, const FarConfig&
   tried_far_.insert(decision.target);
   far_target_ = decision.target;
   far_call_tokens_ = 0;
-  egress_bytes_ += ContentBytes(query_.messages) + static_cast<int64_t>(prefix.size());
+  far_call_bytes_ = ContentBytes(query_.messages) + static_cast<int64_t>(prefix.size());
+  egress_bytes_ += far_call_bytes_;
   far_.serial = next_serial_++;
   if (how == Takeover::kAppend) {
     far_.stitcher.emplace(far->Describe().capabilities.continuation, released_, prefix);
@@ -153,6 +154,7 @@ void Request::WatchFar(const FarConfig& config, const Backend& far) {
   if (query_.options.max_ttft && released_.empty()) {
     patience = std::min(patience, std::max(*query_.options.max_ttft, absl::ZeroDuration()));
   }
+  core_->timer().Cancel(patience_timer_);
   patience_timer_ =
       core_->timer().Schedule(patience, [weak = weak_from_this(), serial = far_.serial] {
         if (auto self = weak.lock()) {
@@ -184,6 +186,7 @@ void Request::OnError(int serial, const BackendError& error, double bill_usd) {
   }
   if (serial != far_.serial) return;
   cost_usd_ += bill_usd;
+  if (error.nothing_sent) egress_bytes_ -= far_call_bytes_;
   far_usage_.completion_tokens += far_call_tokens_;
   Retire(&far_);
   OnFarFailed(far_target_, error.status);
@@ -231,10 +234,7 @@ void Request::OnNearError(const absl::Status& status) {
   signals_.draft.reset();
   RefreshSignals();
   Decision decision = snapshot_->policy->Choose(signals_);
-  std::shared_ptr<Backend> far = snapshot_->Far(decision.target);
-  const bool can = decision.route == Route::kFar && far && tried_far_.count(decision.target) == 0 &&
-                   PlanTakeover(*far) != Takeover::kImpossible;
-  if (!can) return Fail(status);
+  if (decision.route != Route::kFar || !CanStillTry(decision.target)) return Fail(status);
   decision.reason = Reason::kNearFailed;
   decision.detail = std::string(status.message());
   Record(decision);
@@ -306,7 +306,7 @@ void Request::RefreshSignals() {
   for (FarSignals& far : signals_.far) {
     if (tried_far_.count(far.name)) far.health = Health::kUnreachable;
   }
-  if (no_money_ && signals_.budget.limit_usd) {
+  if (!unaffordable_far_.empty() && signals_.budget.limit_usd) {
     signals_.budget.spent_usd = std::max(signals_.budget.spent_usd, *signals_.budget.limit_usd);
   }
   if (!query_.session_key.empty() && core_->taint().Contains(query_.session_key)) {
@@ -424,6 +424,12 @@ Request::Takeover Request::PlanTakeover(const Backend& far) const {
   return otherwise;
 }
 
+bool Request::CanStillTry(const std::string& target) const {
+  std::shared_ptr<Backend> far = snapshot_->Far(target);
+  return far && !signals_.tainted && tried_far_.count(target) == 0 &&
+         unaffordable_far_.count(target) == 0 && PlanTakeover(*far) != Takeover::kImpossible;
+}
+
 // The last look before anything leaves the device.
 absl::Status Request::MayLeave() {
   if (!query_.session_key.empty() && core_->taint().Contains(query_.session_key)) {
@@ -474,8 +480,8 @@ absl::StatusOr<Reservation> Request::ReserveFor(const Decision& decision, const 
   return core_->Reserve(*snapshot_, bound, config.name);
 }
 
-void Request::OnNoMoney(const absl::Status& status) {
-  no_money_ = true;
+void Request::OnNoMoney(const std::string& target, const absl::Status& status) {
+  unaffordable_far_.insert(target);
   if (near_.serial != 0) {
     exits_ = false;  // the draft goes on, and is judged at its end
     return;
@@ -491,9 +497,7 @@ void Request::FallBack(const absl::Status& status, Reason reason) {
   if (draft_stands) DescribeDraft(/*finished=*/true);
   const Policy& policy = *snapshot_->policy;
   Decision decision = draft_stands ? policy.Reconsider(signals_) : policy.Choose(signals_);
-  std::shared_ptr<Backend> far = snapshot_->Far(decision.target);
-  if (decision.route == Route::kFar && far && tried_far_.count(decision.target) == 0 &&
-      !signals_.tainted && PlanTakeover(*far) != Takeover::kImpossible && !no_money_) {
+  if (decision.route == Route::kFar && CanStillTry(decision.target)) {
     Record(decision);
     return StartFar(std::move(decision));
   }

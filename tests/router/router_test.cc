@@ -328,6 +328,52 @@ TEST_F(RouterTest, ASpentBudgetIsAWall) {
   EXPECT_LE(ledger->SpentUsd(), *limit_usd);
 }
 
+TEST_F(RouterTest, AFreeTargetIsTriedWhereAPricedOneIsNotAffordable) {
+  limit_usd = 1e-9;
+  AddFar("gratis", Continuation::kExact);
+  policy->settings.far[1].input_usd_per_mtok = policy->settings.far[1].output_usd_per_mtok = 0;
+  policy->choose = [](const Signals& signals) {
+    const bool spent = *signals.budget.remaining_usd() <= 0;
+    return To(Route::kFar, Reason::kNetValue, spent ? "gratis" : "home");
+  };
+  auto events = Start(Ask("q"));
+  EXPECT_EQ(far().calls(), 0);
+  ASSERT_EQ(far_sides["gratis"]->calls(), 1);
+  far_sides["gratis"]->last().Say("free").Finish();
+  EXPECT_EQ(events->finished()->text, "free");
+}
+
+TEST_F(RouterTest, ALedgerThatCannotWriteSendsNothingThatCosts) {
+  class BrokenLedger : public Ledger {
+   public:
+    absl::StatusOr<int64_t> Reserve(double, const std::string&) override {
+      return absl::UnavailableError("disk full");
+    }
+    absl::Status Settle(int64_t, double) override { return absl::UnavailableError("disk full"); }
+    double SpentUsd() const override { return 0; }
+    std::optional<double> limit_usd() const override { return std::nullopt; }
+    absl::Time window_start() const override { return absl::UnixEpoch(); }
+    absl::Status SetLimit(std::optional<double>, absl::Duration, double) override {
+      return absl::OkStatus();
+    }
+  };
+  ledger = std::make_shared<BrokenLedger>();
+  policy->choose = Always(To(Route::kFar, Reason::kNetValue, "home"));
+  auto events = Start(Ask("q"));
+  EXPECT_EQ(far().calls(), 0);
+  near->last().Say("near").Finish();
+  EXPECT_EQ(events->finished()->flag_reason, "budget_spent");
+}
+
+TEST_F(RouterTest, WhatNeverLeftIsNotCounted) {
+  policy->choose = FarThenNear();
+  auto events = Start(Ask("q"));
+  BackendError open_breaker{absl::UnavailableError("open"), ErrorKind::kUnavailable, false, true};
+  far().last().Fail(open_breaker);
+  near->last().Say("near").Finish();
+  EXPECT_EQ(Records()[0].egress_bytes, 0);
+}
+
 TEST_F(RouterTest, MaxCostClipsTheTokensThatFarMayWrite) {
   limit_usd = 1.0;
   policy->choose = Always(To(Route::kFar, Reason::kFixed, "home"));

@@ -81,11 +81,15 @@ FakeCall& FakeCall::Finish(FinishReason reason, std::optional<double> cost_usd) 
 }
 
 FakeCall& FakeCall::Fail(absl::Status status, ErrorKind kind, bool maybe_billed) {
+  return Fail(BackendError{std::move(status), kind, maybe_billed});
+}
+
+FakeCall& FakeCall::Fail(const BackendError& error) {
   {
     absl::MutexLock hold(&mu_);
     ended_ = true;
   }
-  sink()->OnError({std::move(status), kind, maybe_billed});
+  sink()->OnError(error);
   return *this;
 }
 

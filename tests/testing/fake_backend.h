@@ -35,6 +35,7 @@ class FakeCall {
                    std::optional<double> cost_usd = std::nullopt);
   FakeCall& Fail(absl::Status status, ErrorKind kind = ErrorKind::kUnavailable,
                  bool maybe_billed = false);
+  FakeCall& Fail(const BackendError& error);
 
  private:
   friend class FakeBackend;
