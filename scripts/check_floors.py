@@ -65,6 +65,7 @@ ROOMS = {
     "cloud_client/protocols": (["cloud_client/protocols/*"], ["cloud_client/values", "proto"]),
     "cloud_client/values": (["cloud_client/options.h", "cloud_client/cloud_client.h",
                              "cloud_client/call.h", "cloud_client/cloud_error.*",
+                             "cloud_client/pem.*",
                              "cloud_client/stub/stub.h", "cloud_client/stub/channel.*"], []),
     "cloud_client/stub": (["cloud_client/stub/*"],
                           ["cloud_client/values", "cloud_client/protocols", "proto"]),

@@ -5,10 +5,6 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <utility>
@@ -17,37 +13,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "cloud_client/pem.h"
 
 namespace nearfar {
 namespace {
-
-struct BioFree {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct X509Free {
-  void operator()(X509* x) const { X509_free(x); }
-};
-struct KeyFree {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-
-std::unique_ptr<X509, X509Free> ParseCertificate(const std::string& pem) {
-  std::unique_ptr<BIO, BioFree> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  std::unique_ptr<X509, X509Free> x(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  ERR_clear_error();
-  return x;
-}
-
-// Never asks for a passphrase: an encrypted key is one that cannot be used unattended.
-int NoPassphrase(char*, int, int, void*) { return 0; }
-
-std::unique_ptr<EVP_PKEY, KeyFree> ParseKey(const std::string& pem) {
-  std::unique_ptr<BIO, BioFree> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  std::unique_ptr<EVP_PKEY, KeyFree> key(
-      PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
-  ERR_clear_error();
-  return key;
-}
 
 absl::Status CheckHostPort(absl::string_view address) {
   const size_t colon = address.rfind(':');
@@ -159,21 +128,14 @@ bool IsLocalTarget(absl::string_view target) {
 }
 
 absl::Status CheckTls(const CloudTls& tls) {
-  if (!tls.root_certificates.empty() && !ParseCertificate(tls.root_certificates)) {
+  if (!tls.root_certificates.empty() && !CheckCertificates(tls.root_certificates).ok()) {
     return absl::InvalidArgumentError("ca_file holds no PEM certificate");
   }
   if (tls.certificate_chain.empty() != tls.private_key.empty()) {
     return absl::InvalidArgumentError("cert_file and key_file go together: one is missing");
   }
   if (tls.certificate_chain.empty()) return absl::OkStatus();
-  auto certificate = ParseCertificate(tls.certificate_chain);
-  if (!certificate) return absl::InvalidArgumentError("cert_file holds no PEM certificate");
-  auto key = ParseKey(tls.private_key);
-  if (!key) return absl::InvalidArgumentError("key_file holds no unencrypted PEM private key");
-  const bool belongs = X509_check_private_key(certificate.get(), key.get()) == 1;
-  ERR_clear_error();
-  if (!belongs) return absl::InvalidArgumentError("key_file does not belong to cert_file");
-  return absl::OkStatus();
+  return CheckKeyPair(tls.certificate_chain, tls.private_key);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const CloudOptions& options) {

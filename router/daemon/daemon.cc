@@ -1,0 +1,207 @@
+#include "router/daemon/daemon.h"
+
+#include <grpcpp/health_check_service_interface.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "policies/policy.h"
+#include "router/cloud_backend.h"
+#include "router/decision_log.h"
+#include "router/ledger.h"
+#include "router/local_backend.h"
+
+namespace nearfar::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What a status needs to reach a client before its connection is cut.
+constexpr std::chrono::milliseconds kLastWords{1000};
+
+absl::Status MakeFolder(const std::string& folder) {
+  std::error_code error;
+  if (fs::is_directory(folder, error)) return absl::OkStatus();
+  const fs::path parent = fs::absolute(folder).parent_path();
+  fs::create_directories(parent, error);
+  if (error || (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(folder, ": the folder cannot be made (state_dir chooses another one)"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const std::string& folder,
+                                                   const PolicyConfig& policy) {
+  LedgerOptions options;
+  options.path = absl::StrCat(folder, "/ledger.db");
+  options.limit_usd = policy.budget.limit_usd;
+  options.window = policy.budget.window;
+  options.lease_usd = policy.budget.lease_usd;
+  absl::StatusOr<std::unique_ptr<Ledger>> ledger = Ledger::Open(options);
+  if (!ledger.ok()) return ledger.status();
+  return std::shared_ptr<Ledger>(*std::move(ledger));
+}
+
+absl::StatusOr<std::shared_ptr<DecisionLog>> OpenLog(const std::string& folder) {
+  DecisionLogOptions options;
+  options.path = absl::StrCat(folder, "/decisions.db");
+  absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open(options);
+  if (!log.ok()) return log.status();
+  return std::shared_ptr<DecisionLog>(*std::move(log));
+}
+
+void ReportReload(const ReloadState& state) {
+  if (state.last.ok()) {
+    spdlog::info("policy {} is in force, revision {}", state.name, state.revision.substr(0, 12));
+  } else {
+    spdlog::error("the policy was not reloaded, {} stays in force:\n{}", state.name,
+                  std::string(state.last.message()));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(DaemonConfig config) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config)));
+  daemon->calls_ = std::make_unique<ActiveCalls>(daemon->config_.max_active);
+  for (absl::Status (Daemon::*step)() : {&Daemon::OpenNear, &Daemon::OpenRouter, &Daemon::Listen}) {
+    const absl::Status status = (daemon.get()->*step)();
+    if (!status.ok()) return status;
+  }
+  return daemon;
+}
+
+absl::Status Daemon::OpenNear() {
+  if (config_.model_path.empty()) return absl::OkStatus();
+  EngineOptions options;
+  options.threads = config_.threads;
+  options.context_tokens = config_.context_tokens;
+  options.max_sessions = config_.max_sessions;
+  options.kernels = config_.kernels;
+  absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(config_.model_path, options);
+  if (!engine.ok()) {
+    return absl::Status(engine.status().code(),
+                        absl::StrCat(config_.model_path, ": ", engine.status().message()));
+  }
+  engine_ = *std::move(engine);
+  LocalBackendOptions near;
+  // One session stays free for what comes without a key.
+  near.kept_sessions = config_.max_sessions - 1;
+  near_ = MakeLocalBackend(engine_, near);
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenRouter() {
+  if (!config_.serve_router) return absl::OkStatus();
+  absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(*config_.policy);
+  if (!policy.ok()) return policy.status();
+  auto far = MakeCloudBackends(*config_.policy);
+  if (!far.ok()) return far.status();
+  const absl::Status folder = MakeFolder(config_.state_dir);
+  if (!folder.ok()) return folder;
+  absl::StatusOr<std::shared_ptr<Ledger>> ledger = OpenLedger(config_.state_dir, *config_.policy);
+  if (!ledger.ok()) return ledger.status();
+  absl::StatusOr<std::shared_ptr<DecisionLog>> log = OpenLog(config_.state_dir);
+  if (!log.ok()) return log.status();
+
+  RouterOptions options;
+  options.policy = *std::move(policy);
+  options.near = near_;
+  options.far = *std::move(far);
+  options.ledger = *std::move(ledger);
+  options.log = *std::move(log);
+  options.default_timeout = config_.default_timeout;
+  options.max_active = config_.max_active;
+  absl::StatusOr<std::unique_ptr<Router>> router = Router::Create(std::move(options));
+  if (!router.ok()) return router.status();
+  router_ = *std::move(router);
+
+  ReloaderOptions reload;
+  reload.path = config_.policy_path;
+  reload.search_paths = config_.policy_search_paths;
+  reload.apply = [this](const PolicyConfig& changed) { return Apply(changed); };
+  reload.report = ReportReload;
+  reloader_ = std::make_unique<PolicyReloader>(std::move(reload), *config_.policy);
+  if (!reloader_->watches()) {
+    spdlog::warn("{} cannot be watched: changes need SIGHUP", config_.policy_path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Apply(const PolicyConfig& changed) {
+  absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(changed);
+  if (!policy.ok()) return policy.status();
+  auto far = MakeCloudBackends(changed);
+  if (!far.ok()) return far.status();
+  if (changed.near.model != config_.policy->near.model) {
+    spdlog::warn("near.model changed: the loaded model stays until the daemon starts again");
+  }
+  return router_->Reload(*std::move(policy), *std::move(far));
+}
+
+absl::Status Daemon::Listen() {
+  const CallLimits limits = {config_.default_timeout, config_.max_timeout};
+  std::vector<grpc::Service*> services;
+  if (router_) {
+    RouterServiceOptions options;
+    options.router = router_.get();
+    options.reloader = reloader_.get();
+    options.calls = calls_.get();
+    options.limits = limits;
+    if (near_) options.near_model = near_->Describe().model;
+    router_service_ = std::make_unique<RouterService>(std::move(options));
+    services.push_back(router_service_.get());
+  }
+  if (config_.serve_inference) {
+    InferenceServiceOptions options;
+    options.engine = engine_;
+    options.backend = near_;
+    options.calls = calls_.get();
+    options.limits = limits;
+    options.input_usd_per_mtok = config_.input_usd_per_mtok;
+    options.output_usd_per_mtok = config_.output_usd_per_mtok;
+    inference_service_ = std::make_unique<InferenceService>(std::move(options));
+    services.push_back(inference_service_.get());
+  }
+  absl::StatusOr<ListeningServer> server = StartServer(config_, services);
+  if (!server.ok()) return server.status();
+  server_ = *std::move(server);
+  if (auto* health = server_.server->GetHealthCheckService()) health->SetServingStatus(true);
+  return absl::OkStatus();
+}
+
+void Daemon::ReloadPolicy() {
+  if (reloader_) reloader_->Request();
+}
+
+void Daemon::CloseDoors() {
+  if (server_.server) {
+    if (auto* health = server_.server->GetHealthCheckService()) health->SetServingStatus(false);
+  }
+  calls_->Close();
+}
+
+void Daemon::Stop() {
+  if (server_.server) {
+    CloseDoors();
+    calls_->AbortAll();
+    server_.server->Shutdown(std::chrono::system_clock::now() + kLastWords);
+    server_.server->Wait();
+  }
+  // From the outside in: nothing calls any more what goes away.
+  server_.server.reset();
+  reloader_.reset();
+  router_.reset();
+  near_.reset();
+}
+
+Daemon::~Daemon() { Stop(); }
+
+}  // namespace nearfar::daemon

@@ -1,0 +1,145 @@
+#include "router/daemon/router_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <utility>
+
+#include "router/daemon/convert.h"
+#include "router/daemon/grpc_status.h"
+#include "router/daemon/stream_writer.h"
+
+namespace nearfar::daemon {
+namespace {
+
+using RoutedStream = StreamWriter<v1::RoutedResponse>;
+
+bool JoinDeltas(v1::RoutedResponse* last, v1::RoutedResponse* next) {
+  if (!last->has_delta() || !next->has_delta()) return false;
+  if (last->delta().source() != next->delta().source()) return false;
+  last->mutable_delta()->mutable_text()->append(next->delta().text());
+  return true;
+}
+
+// Carries one query's events to its stream, and says in the log what became of it: never a text.
+class StreamSink final : public EventSink {
+ public:
+  StreamSink(std::shared_ptr<RoutedStream> stream, std::string id, std::string revision)
+      : stream_(std::move(stream)), id_(std::move(id)), revision_(std::move(revision)) {}
+
+  void OnStarted(const Started& event) override {
+    id_ = LogName(event.request_id);
+    v1::RoutedResponse response = ToProto(event);
+    response.mutable_started()->mutable_decision()->set_policy_revision(revision_);
+    stream_->Push(std::move(response));
+  }
+  void OnDelta(const Delta& event) override { stream_->Push(ToProto(event)); }
+  void OnRetract(const Retract& event) override { stream_->Push(ToProto(event)); }
+
+  void OnFinished(const Finished& event) override {
+    spdlog::info("query {} finished: {} ({}{}), {} + {} tokens, {:.6f} USD, {:.3f} s", id_,
+                 event.source, ReasonName(event.decision.reason), event.flagged ? ", flagged" : "",
+                 event.near_usage.completion_tokens, event.far_usage.completion_tokens,
+                 event.cost_usd, absl::ToDoubleSeconds(event.elapsed));
+    v1::RoutedResponse response = ToProto(event);
+    response.mutable_finished()->mutable_decision()->set_policy_revision(revision_);
+    stream_->Push(std::move(response));
+    stream_->End(grpc::Status::OK);
+  }
+
+  void OnFailed(const Failed& event) override {
+    spdlog::info("query {} failed: {}, {:.6f} USD", id_,
+                 std::string(absl::StatusCodeToString(event.status.code())), event.cost_usd);
+    v1::RoutedResponse response = ToProto(event);
+    response.mutable_failed()->mutable_decision()->set_policy_revision(revision_);
+    stream_->Push(std::move(response));
+    stream_->End(ToGrpc(event.status));
+  }
+
+ private:
+  const std::shared_ptr<RoutedStream> stream_;
+  std::string id_;
+  const std::string revision_;
+};
+
+grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const grpc::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(status);
+  return reactor;
+}
+
+}  // namespace
+
+grpc::ServerWriteReactor<v1::RoutedResponse>* RouterService::Generate(
+    grpc::CallbackServerContext* context, const v1::RoutedRequest* request) {
+  std::shared_ptr<RoutedStream> stream = RoutedStream::Make(context, &JoinDeltas);
+  auto ticket = options_.calls->Admit();
+  if (!ticket.ok()) {
+    const bool full = absl::IsResourceExhausted(ticket.status());
+    MarkRefused(context, full ? "rate_limited" : "unavailable", full);
+    stream->End(ToGrpc(ticket.status()));
+    return stream.get();
+  }
+  stream->Hold(*std::move(ticket));
+  absl::StatusOr<Query> query = ToQuery(*request);
+  if (!query.ok()) {
+    stream->End(ToGrpc(query.status()));
+    return stream.get();
+  }
+  query->deadline = DeadlineOf(context->deadline(), absl::Now(), options_.limits);
+  stream->EndBy(query->deadline + kDeadlineGrace);
+  auto sink =
+      std::make_shared<StreamSink>(stream, LogName(query->id), options_.reloader->state().revision);
+  std::shared_ptr<RouterCall> call = options_.router->Start(*std::move(query), std::move(sink));
+  stream->OnGone([call = std::move(call)] { call->Cancel(); });
+  return stream.get();
+}
+
+grpc::ServerUnaryReactor* RouterService::Explain(grpc::CallbackServerContext* context,
+                                                 const v1::RoutedRequest* request,
+                                                 v1::ExplainResponse* response) {
+  absl::StatusOr<Query> query = ToQuery(*request);
+  if (!query.ok()) return Done(context, ToGrpc(query.status()));
+  const absl::StatusOr<Decision> decision = options_.router->Explain(*query);
+  if (!decision.ok()) return Done(context, ToGrpc(decision.status()));
+  *response->mutable_decision() = ToProto(*decision);
+  response->mutable_decision()->set_policy_revision(options_.reloader->state().revision);
+  return Done(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* RouterService::GetHealth(grpc::CallbackServerContext* context,
+                                                   const v1::GetHealthRequest*,
+                                                   v1::GetHealthResponse* response) {
+  const RouterStatus status = options_.router->status();
+  const ReloadState reload = options_.reloader->state();
+  response->set_version(NEARFAR_VERSION);
+  response->set_near_model(options_.near_model);
+  response->set_policy_name(status.policy_name);
+  response->set_policy_revision(status.policy_revision);
+  response->set_last_reload_successful(reload.last.ok());
+  response->set_last_reload_error(std::string(reload.last.message()));
+  for (const auto& [name, health] : status.far) {
+    v1::GetHealthResponse::FarHealth* far = response->add_far();
+    far->set_name(name);
+    far->set_state(HealthName(health));
+  }
+  response->set_budget_limit_usd(status.budget.limit_usd.value_or(0));
+  response->set_budget_spent_usd(status.budget.spent_usd);
+  response->set_calibration_matches(status.calibration.ok());
+  response->set_calibration_status(std::string(status.calibration.message()));
+  return Done(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* RouterService::ReloadPolicy(grpc::CallbackServerContext* context,
+                                                      const v1::ReloadPolicyRequest*,
+                                                      v1::ReloadPolicyResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  options_.reloader->Request([reactor, response](const ReloadState& state) {
+    response->set_policy_name(state.name);
+    response->set_policy_revision(state.revision);
+    reactor->Finish(ToGrpc(state.last));
+  });
+  return reactor;
+}
+
+}  // namespace nearfar::daemon
