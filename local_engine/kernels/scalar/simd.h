@@ -112,7 +112,10 @@ NEARFAR_INLINE I32 RoundToInt(F32 x) {
   I32 result;
   for (int i = 0; i < kLanes; ++i) {
     // Adding 1.5 * 2^23 leaves no room for a fraction, so the addition itself rounds.
-    result.lane[i] = static_cast<int32_t>((x.lane[i] + 0x1.8p23f) - 0x1.8p23f);
+    const float rounded = (x.lane[i] + 0x1.8p23f) - 0x1.8p23f;
+    // False for what is no number too, whose conversion would be undefined.
+    const bool fits = rounded > -0x1p22f && rounded < 0x1p22f;
+    result.lane[i] = fits ? static_cast<int32_t>(rounded) : 0;
   }
   return result;
 }
