@@ -2,7 +2,7 @@
 
 #include "local_engine/engine.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -194,9 +194,9 @@ class Flips {
 };
 
 // True if the file was loaded.
-bool LoadAndRun(const std::vector<uint8_t>& bytes) {
+bool LoadAndRun(const std::vector<uint8_t>& bytes, const char* kernels = "") {
   const std::string path = testing::WriteTestFile("flipped.gguf", bytes);
-  const auto engine = Engine::Open(path, {.threads = 1, .prefill_chunk = 4});
+  const auto engine = Engine::Open(path, {.threads = 1, .prefill_chunk = 4, .kernels = kernels});
   if (!engine.ok()) {
     EXPECT_FALSE(engine.status().message().empty());
     return false;
@@ -211,16 +211,19 @@ bool LoadAndRun(const std::vector<uint8_t>& bytes) {
   return true;
 }
 
-class DamagedFiles : public ::testing::TestWithParam<TinyModelOptions> {};
+size_t DataOffset(const std::vector<uint8_t>& file) {
+  const std::string path = testing::WriteTestFile("whole.gguf", file);
+  return static_cast<size_t>(GgufFile::Open(path).value()->data_offset());
+}
 
-TEST_P(DamagedFiles, FlippedWeightsLoadAndRunToAnEnd) {
+class DamagedWeights : public ::testing::TestWithParam<TinyModelOptions> {};
+
+TEST_P(DamagedWeights, LoadAndRunToAnEnd) {
   const std::vector<uint8_t> whole = testing::TinyModelBytes(GetParam());
-  const std::string path = testing::WriteTestFile("whole.gguf", whole);
-  const size_t data = static_cast<size_t>(GgufFile::Open(path).value()->data_offset());
+  const size_t data = DataOffset(whole);
   Flips flips(17);
-  for (int round = 0; round < 6; ++round) {
+  for (const int count : {1, 64, 4096}) {
     std::vector<uint8_t> bytes = whole;
-    const int count = 1 << 2 * round;  // from one bit to a model of noise
     for (int i = 0; i < count; ++i) {
       bytes[data + flips.Next() % (bytes.size() - data)] ^= 1 << flips.Next() % 8;
     }
@@ -228,27 +231,34 @@ TEST_P(DamagedFiles, FlippedWeightsLoadAndRunToAnEnd) {
   }
   std::vector<uint8_t> noise = whole;
   for (size_t i = data; i < noise.size(); ++i) noise[i] = static_cast<uint8_t>(flips.Next());
-  EXPECT_TRUE(LoadAndRun(noise));
-  std::fill(noise.begin() + static_cast<int64_t>(data), noise.end(), 0xff);
-  EXPECT_TRUE(LoadAndRun(noise));
-}
-
-TEST_P(DamagedFiles, FlippedMetadataIsRefusedOrRuns) {
-  const std::vector<uint8_t> whole = testing::TinyModelBytes(GetParam());
-  const std::string path = testing::WriteTestFile("whole.gguf", whole);
-  const size_t data = static_cast<size_t>(GgufFile::Open(path).value()->data_offset());
-  Flips flips(23);
-  int refused = 0;
-  for (int round = 0; round < 25; ++round) {
-    std::vector<uint8_t> bytes = whole;
-    bytes[flips.Next() % data] ^= 1 << flips.Next() % 8;
-    refused += LoadAndRun(bytes) ? 0 : 1;
+  std::vector<uint8_t> ones = whole;
+  std::fill(ones.begin() + static_cast<int64_t>(data), ones.end(), 0xff);
+  for (const char* kernels : {"", "scalar", "reference"}) {
+    EXPECT_TRUE(LoadAndRun(noise, kernels)) << kernels;
+    EXPECT_TRUE(LoadAndRun(ones, kernels)) << kernels;
   }
-  EXPECT_GT(refused, 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DamagedFiles, ::testing::ValuesIn(AllModels()),
+INSTANTIATE_TEST_SUITE_P(All, DamagedWeights, ::testing::ValuesIn(AllModels()),
                          [](const auto& info) { return ModelName(info.param); });
+
+TEST(DamagedMetadata, IsRefusedOrRuns) {
+  for (const TinyModelOptions& options :
+       {TinyModelOptions{.weights = DType::kQ8_0},
+        TinyModelOptions{.architecture = "qwen2", .weights = DType::kQ4_0}}) {
+    const std::vector<uint8_t> whole = testing::TinyModelBytes(options);
+    const size_t data = DataOffset(whole);
+    Flips flips(23);
+    int refused = 0;
+    for (int round = 0; round < 100; ++round) {
+      std::vector<uint8_t> bytes = whole;
+      bytes[flips.Next() % data] ^= 1 << flips.Next() % 8;
+      refused += LoadAndRun(bytes) ? 0 : 1;
+    }
+    EXPECT_GT(refused, 10);
+    EXPECT_LT(refused, 100);
+  }
+}
 
 }  // namespace
 }  // namespace nearfar
