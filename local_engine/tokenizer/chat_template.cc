@@ -32,11 +32,23 @@ struct Family {
   bool tools_speak_as_user;
 };
 
+constexpr char kQwenSystemStatement[] =
+    "'<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful "
+    "assistant.<|im_end|>\n'";
+constexpr char kSmolLmLoop[] =
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "
+    "'<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
+    "Face<|im_end|>\n' }}{% endif %}";
+constexpr char kTurnStatement[] =
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}";
+constexpr char kOpenStatement[] =
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
 const std::vector<Family>& AllFamilies() {
   static const auto* const kAll = new std::vector<Family>{
       {"qwen2.5",
-       {"'<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful "
-        "assistant.<|im_end|>\n'",
+       {kQwenSystemStatement,
         "'<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n'",
         "{{- '<|im_start|>user' }}", "'\n<tool_response>\n'", "'\n</tool_response>'",
         "'<|im_start|>assistant\n'"},
@@ -44,20 +56,12 @@ const std::vector<Family>& AllFamilies() {
        "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
        true},
       {"smollm2",
-       {"{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "
-        "'<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
-        "Face<|im_end|>\n' }}{% endif %}",
-        "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-        "{% endfor %}",
-        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"},
+       {kSmolLmLoop, kTurnStatement, kOpenStatement},
        true,
        "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
        false},
       {"chatml",
-       {"{% for message in messages %}",
-        "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-        "{% endfor %}",
-        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"},
+       {"{% for message in messages %}", kTurnStatement, kOpenStatement},
        true,
        "",
        false},

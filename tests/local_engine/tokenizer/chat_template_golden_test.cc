@@ -46,10 +46,11 @@ TEST_P(ChatTemplateGoldenTest, IdsAreThoseOfTheRenderedTemplate) {
   ASSERT_TRUE(chat.ok()) << chat.status();
   EXPECT_EQ((*chat)->name(), GetParam().golden);
   int compared = 0;
-  for (const std::string& line : nearfar::testing::GoldenLines("chat_template_golden.jsonl")) {
+  for (const std::string& line : nearfar::testing::GoldenLines("chat_template.jsonl")) {
     if (nearfar::testing::GoldenField(line, "model") != GetParam().golden) continue;
     const auto turns = Turns(line);
     std::vector<TemplateTurn> views;
+    views.reserve(turns.size());
     for (const auto& [role, content] : turns) views.push_back({role, content});
     const auto ids = (*chat)->Encode(views, FromHex(nearfar::testing::GoldenField(line, "prefix")));
     ASSERT_TRUE(ids.ok()) << ids.status();

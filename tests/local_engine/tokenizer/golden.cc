@@ -32,7 +32,7 @@ std::filesystem::path ModelFolder() {
 }  // namespace
 
 std::vector<std::string> GoldenLines(const std::string& name) {
-  std::ifstream in(std::string(NEARFAR_SOURCE_DIR) + "/tests/oracle/" + name);
+  std::ifstream in(std::string(NEARFAR_SOURCE_DIR) + "/tests/oracle/golden/" + name);
   EXPECT_TRUE(in.good()) << name;
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);

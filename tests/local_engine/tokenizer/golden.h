@@ -15,7 +15,7 @@
 
 namespace nearfar::testing {
 
-// The lines of tests/oracle/<name>; fails the test if it cannot be read.
+// The lines of tests/oracle/golden/<name>; fails the test if it cannot be read.
 std::vector<std::string> GoldenLines(const std::string& name);
 
 // What stands behind "name": in a line, up to the comma or bracket that ends it; quotes are taken

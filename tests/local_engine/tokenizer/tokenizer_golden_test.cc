@@ -43,7 +43,7 @@ class TokenizerGoldenTest : public ::testing::TestWithParam<Model> {
 };
 
 TEST_P(TokenizerGoldenTest, IdsAreThoseOfLlamaCpp) {
-  const std::vector<std::string> lines = nearfar::testing::GoldenLines("tokenizer_golden.jsonl");
+  const std::vector<std::string> lines = nearfar::testing::GoldenLines("tokenizer.jsonl");
   EXPECT_GE(lines.size(), 200u);
   for (const std::string& line : lines) {
     const std::string text = nearfar::testing::FromHex(nearfar::testing::GoldenField(line, "text"));

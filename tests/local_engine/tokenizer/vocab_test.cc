@@ -18,15 +18,7 @@ using testing::HasSubstr;
 // defined, 7 unused.
 VocabSource Small() {
   VocabSource source;
-  source.tokens = {"a",
-                   "b",
-                   "ab",
-                   "\xc4\xa0"
-                   "b",
-                   "\xc3\xa9",
-                   "<end>",
-                   "<tool \xc3\xa9>",
-                   "[PAD]"};
+  source.tokens = {"a", "b", "ab", "\u0120b", "\u00e9", "<end>", "<tool \u00e9>", "[PAD]"};
   source.types = {1, 1, 1, 1, 1, 3, 4, 5};
   source.merges = {"a b"};
   source.end_id = 5;
