@@ -89,7 +89,8 @@ TEST(Pii, ACardIsFoundBehindOtherNumbers) {
 
 TEST(Pii, AnyBytesAndAnyLengthAreSafe) {
   uint32_t state = 1;
-  const std::string alphabet("@.:/+-=() 0123456789abcdefDE\"'\0\xff\xc3\xa9\n", 42);
+  constexpr char kBytes[] = "@.:/+-=() 0123456789abcdefDE\"'\0\xff\xc3\xa9\n";
+  const std::string alphabet(kBytes, sizeof(kBytes) - 1);
   for (int round = 0; round < 3000; ++round) {
     std::string text;
     for (int i = 0; i < round % 80; ++i) {
