@@ -137,7 +137,7 @@ TEST(AnswerJson, TellsAnAnswerAndAFailure) {
   answer.finished = Finished{};
   answer.finished->text = "a \"b\"\n";
   answer.finished->source = "near";
-  EXPECT_THAT(AnswerJson(answer), HasSubstr(R"("answer":"a \"b\"\n","route":"near")"));
+  EXPECT_THAT(AnswerJson(answer), HasSubstr(R"("answer":"a \"b\"\u000a","route":"near")"));
   Answer failed;
   failed.failed.status = absl::ResourceExhaustedError("the budget is spent");
   EXPECT_THAT(

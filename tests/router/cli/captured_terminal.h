@@ -48,7 +48,7 @@ struct ProgramRun {
 };
 
 // Runs `nearfar ARGUMENTS...` in this process.
-inline ProgramRun Run(const std::vector<std::string>& arguments) {
+inline ProgramRun RunNearfar(const std::vector<std::string>& arguments) {
   CapturedTerminal captured;
   std::vector<const char*> argv = {"nearfar"};
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());

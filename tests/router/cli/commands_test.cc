@@ -68,7 +68,7 @@ TEST_F(Commands, EachHelpsWithAnExample) {
   for (const CommandEntry& entry : AllCommands()) {
     std::vector<std::string> words = WordsOf(entry);
     words.push_back("--help");
-    const ProgramRun run = Run(words);
+    const ProgramRun run = RunNearfar(words);
     EXPECT_EQ(run.code, kExitOk) << entry.name;
     EXPECT_THAT(run.out, HasSubstr(entry.summary));
     EXPECT_THAT(run.out,
@@ -84,7 +84,7 @@ TEST_F(Commands, EachRefusesAnUnknownOptionWithAHint) {
   for (const CommandEntry& entry : AllCommands()) {
     std::vector<std::string> words = WordsOf(entry);
     words.push_back("--no-such-option");
-    const ProgramRun run = Run(words);
+    const ProgramRun run = RunNearfar(words);
     EXPECT_EQ(run.code, kExitUsage) << entry.name;
     EXPECT_THAT(run.err, HasSubstr(absl::StrCat(entry.name, " --help)")));
     EXPECT_EQ(run.out, "");
@@ -92,12 +92,12 @@ TEST_F(Commands, EachRefusesAnUnknownOptionWithAHint) {
 }
 
 TEST_F(Commands, TheProgramItselfHelps) {
-  const ProgramRun run = Run({"--help"});
+  const ProgramRun run = RunNearfar({"--help"});
   EXPECT_EQ(run.code, kExitOk);
   for (const char* word : {"ask", "chat", "generate", "policy", "models", "log", "doctor"}) {
     EXPECT_THAT(run.out, HasSubstr(word));
   }
-  EXPECT_THAT(Run({"--version"}).out, HasSubstr("nearfar "));
+  EXPECT_THAT(RunNearfar({"--version"}).out, HasSubstr("nearfar "));
 }
 
 TEST_F(Commands, WrongUseIsExit64) {
@@ -123,7 +123,7 @@ TEST_F(Commands, WrongUseIsExit64) {
       {"models", "inspect"},
   };
   for (const auto& words : wrong) {
-    const ProgramRun run = Run(words);
+    const ProgramRun run = RunNearfar(words);
     EXPECT_EQ(run.code, kExitUsage) << ::testing::PrintToString(words);
     EXPECT_THAT(run.err, HasSubstr("nearfar: "));
     EXPECT_EQ(run.out, "");
@@ -131,44 +131,46 @@ TEST_F(Commands, WrongUseIsExit64) {
 }
 
 TEST_F(Commands, AGroupTellsItsCommands) {
-  EXPECT_THAT(Run({"policy", "chek"}).err,
+  EXPECT_THAT(RunNearfar({"policy", "chek"}).err,
               HasSubstr("policy needs one of: check, explain, show (try: nearfar policy --help)"));
-  EXPECT_THAT(Run({"chta"}).err, HasSubstr("nearfar needs one of: ask, chat, generate, policy"));
+  EXPECT_THAT(RunNearfar({"chta"}).err,
+              HasSubstr("nearfar needs one of: ask, chat, generate, policy"));
 }
 
 TEST_F(Commands, AnErrorNeverShowsThePrompt) {
-  const ProgramRun run = Run({"generate", "my secret is 4711", "--model", "no-such-model"});
+  const ProgramRun run = RunNearfar({"generate", "my secret is 4711", "--model", "no-such-model"});
   EXPECT_EQ(run.code, kExitNoInput);
   EXPECT_THAT(run.err, Not(HasSubstr("4711")));
   EXPECT_THAT(run.err, HasSubstr("nearfar models list"));
 }
 
 TEST_F(Commands, AModelThatIsKnownButNotHereTellsHowToFetchIt) {
-  const ProgramRun run = Run({"generate", "hi", "--model", "qwen2.5-coder-0.5b"});
+  const ProgramRun run = RunNearfar({"generate", "hi", "--model", "qwen2.5-coder-0.5b"});
   EXPECT_EQ(run.code, kExitNoInput);
   EXPECT_THAT(run.err, HasSubstr("scripts/models.sh qwen2.5-coder-0.5b-instruct-q4_k_m"));
 }
 
 TEST_F(Commands, NoModelAtAllTellsHowToFetchSome) {
-  const ProgramRun run = Run({"generate", "hi"});
+  const ProgramRun run = RunNearfar({"generate", "hi"});
   EXPECT_EQ(run.code, kExitNoInput);
   EXPECT_THAT(run.err, HasSubstr("scripts/models.sh"));
 }
 
 TEST_F(Commands, AFileThatIsNoModelIsRefused) {
   const std::string path = Write("x.gguf", "this is no model");
-  const ProgramRun run = Run({"models", "inspect", path});
+  const ProgramRun run = RunNearfar({"models", "inspect", path});
   EXPECT_EQ(run.code, kExitData);
   EXPECT_THAT(run.err, HasSubstr(path));
-  EXPECT_EQ(Run({"generate", "hi", "--model", path}).code, kExitData);
+  EXPECT_EQ(RunNearfar({"generate", "hi", "--model", path}).code, kExitData);
 }
 
 TEST_F(Commands, GenerateRunsATinyModel) {
   const std::string path = testing::WriteTinyModel({});
-  const ProgramRun run = Run({"generate", "abc", "--model", path, "--raw", "--max-tokens", "4"});
+  const ProgramRun run =
+      RunNearfar({"generate", "abc", "--model", path, "--raw", "--max-tokens", "4"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
   EXPECT_THAT(run.err, HasSubstr("prompt tokens"));
-  const ProgramRun quiet = Run(
+  const ProgramRun quiet = RunNearfar(
       {"generate", "abc", "--model", path, "--raw", "--max-tokens", "4", "--quiet", "--greedy"});
   EXPECT_EQ(quiet.out, run.out);
   EXPECT_EQ(quiet.err, "");
@@ -177,7 +179,7 @@ TEST_F(Commands, GenerateRunsATinyModel) {
 TEST_F(Commands, GenerateTellsEveryTokenAsJson) {
   const std::string path = testing::WriteTinyModel({});
   const ProgramRun run =
-      Run({"generate", "abc", "--model", path, "--raw", "--max-tokens", "3", "--json"});
+      RunNearfar({"generate", "abc", "--model", path, "--raw", "--max-tokens", "3", "--json"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
   for (const char* key : {"\"text\":", "\"logprob\":", "\"entropy\":", "\"margin\":",
                           "\"stop_reason\":", "\"prompt_tokens\":3", "\"model\":\"tiny\""}) {
@@ -187,18 +189,19 @@ TEST_F(Commands, GenerateTellsEveryTokenAsJson) {
 
 TEST_F(Commands, InspectShowsWhatAFileHolds) {
   const std::string path = testing::WriteTinyModel({});
-  const ProgramRun run = Run({"models", "inspect", path, "--tensors"});
+  const ProgramRun run = RunNearfar({"models", "inspect", path, "--tensors"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
   EXPECT_THAT(run.out, HasSubstr("general.architecture"));
   EXPECT_THAT(run.out, HasSubstr("token_embd.weight"));
   EXPECT_THAT(run.out, HasSubstr("F32"));
   EXPECT_THAT(run.out, HasSubstr("fingerprint"));
-  EXPECT_THAT(Run({"models", "inspect", path, "--json"}).out, HasSubstr("\"fingerprint\":\""));
+  EXPECT_THAT(RunNearfar({"models", "inspect", path, "--json"}).out,
+              HasSubstr("\"fingerprint\":\""));
 }
 
 TEST_F(Commands, ModelsListTellsWhatIsHere) {
   std::ofstream(models_.File("mine.gguf")) << "x";
-  const ProgramRun run = Run({"models", "list"});
+  const ProgramRun run = RunNearfar({"models", "list"});
   EXPECT_EQ(run.code, kExitOk);
   EXPECT_THAT(run.out, HasSubstr("smollm2-135m-instruct-q4_1"));
   EXPECT_THAT(run.out, HasSubstr("not fetched"));
@@ -206,10 +209,10 @@ TEST_F(Commands, ModelsListTellsWhatIsHere) {
 }
 
 TEST_F(Commands, VerifyFindsADamagedFile) {
-  EXPECT_EQ(Run({"models", "verify"}).code, kExitNoInput);
-  EXPECT_EQ(Run({"models", "verify", "smollm2-135m"}).code, kExitNoInput);
+  EXPECT_EQ(RunNearfar({"models", "verify"}).code, kExitNoInput);
+  EXPECT_EQ(RunNearfar({"models", "verify", "smollm2-135m"}).code, kExitNoInput);
   std::ofstream(models_.File("smollm2-135m-instruct-q4_1.gguf")) << "short";
-  const ProgramRun run = Run({"models", "verify"});
+  const ProgramRun run = RunNearfar({"models", "verify"});
   EXPECT_EQ(run.code, kExitData);
   EXPECT_THAT(run.out, HasSubstr("BAD  smollm2-135m-instruct-q4_1  5 bytes instead of 98362432"));
 }
@@ -228,7 +231,7 @@ TEST_F(Commands, TheCatalogueAgreesWithTheScript) {
 
 TEST_F(Commands, PolicyCheckTakesThePresets) {
   const ProgramRun run =
-      Run({"policy", "check", "balanced", "private", "frugal", "quality", "offline"});
+      RunNearfar({"policy", "check", "balanced", "private", "frugal", "quality", "offline"});
   EXPECT_EQ(run.code, kExitOk) << run.out << run.err;
   EXPECT_THAT(run.out, HasSubstr("balanced: ok ("));
 }
@@ -236,7 +239,7 @@ TEST_F(Commands, PolicyCheckTakesThePresets) {
 TEST_F(Commands, PolicyCheckTellsEveryMistakeOfEveryFile) {
   const std::string one = Write("one.yaml", "schema_version: 1\nnme: x\nchoose: {kind: dice}\n");
   const std::string two = Write("two.yaml", "name: [\n");
-  const ProgramRun run = Run({"policy", "check", one, two, "/no/such/file.yaml"});
+  const ProgramRun run = RunNearfar({"policy", "check", one, two, "/no/such/file.yaml"});
   EXPECT_EQ(run.code, kExitConfig);
   EXPECT_THAT(run.out, HasSubstr(absl::StrCat(one, ":2:1: ")));
   EXPECT_THAT(run.out, HasSubstr("choose.kind"));
@@ -245,72 +248,76 @@ TEST_F(Commands, PolicyCheckTellsEveryMistakeOfEveryFile) {
 }
 
 TEST_F(Commands, PolicyShowPrintsAPresetThatChecks) {
-  EXPECT_THAT(Run({"policy", "show"}).out, HasSubstr("balanced\n"));
-  const ProgramRun shown = Run({"policy", "show", "offline"});
+  EXPECT_THAT(RunNearfar({"policy", "show"}).out, HasSubstr("balanced\n"));
+  const ProgramRun shown = RunNearfar({"policy", "show", "offline"});
   EXPECT_EQ(shown.code, kExitOk);
   EXPECT_THAT(shown.out, HasSubstr("schema_version: 1"));
-  EXPECT_EQ(Run({"policy", "show", "no-such-preset"}).code, kExitNoInput);
+  EXPECT_EQ(RunNearfar({"policy", "show", "no-such-preset"}).code, kExitNoInput);
 }
 
 TEST_F(Commands, AskWithAWrongPolicyIsExit78) {
   const std::string bad = Write("bad.yaml", "nonsense: true\n");
-  const ProgramRun run = Run({"ask", "hi", "--policy", bad});
+  const ProgramRun run = RunNearfar({"ask", "hi", "--policy", bad});
   EXPECT_EQ(run.code, kExitConfig);
   EXPECT_THAT(run.err, HasSubstr("bad.yaml:1:1"));
-  EXPECT_EQ(Run({"ask", "hi", "--policy", "no-such-preset"}).code, kExitNoInput);
+  EXPECT_EQ(RunNearfar({"ask", "hi", "--policy", "no-such-preset"}).code, kExitNoInput);
 }
 
 TEST_F(Commands, AskAnswersWithATinyModelAndTheLogTellsOfIt) {
   const std::string path = testing::WriteTinyModel({});
-  const ProgramRun run =
-      Run({"ask", "abc", "--policy", "offline", "--model", path, "--max-tokens", "4", "--json"});
+  const ProgramRun run = RunNearfar(
+      {"ask", "abc", "--policy", "offline", "--model", path, "--max-tokens", "4", "--json"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
   EXPECT_THAT(run.out, HasSubstr("\"route\":\"near\""));
   EXPECT_THAT(run.out, HasSubstr("\"cost_usd\":0"));
-  const ProgramRun shown = Run({"log", "show"});
+  const ProgramRun shown = RunNearfar({"log", "show"});
   EXPECT_EQ(shown.code, kExitOk) << shown.err;
   EXPECT_THAT(shown.out, HasSubstr("near"));
   EXPECT_THAT(shown.out, Not(HasSubstr("abc")));
-  EXPECT_THAT(Run({"log", "stats"}).out, HasSubstr("100 %"));
-  EXPECT_THAT(Run({"log", "show", "--json"}).out, HasSubstr("{"));
+  EXPECT_THAT(RunNearfar({"log", "stats"}).out, HasSubstr("100 %"));
+  EXPECT_THAT(RunNearfar({"log", "show", "--json"}).out, HasSubstr("{"));
 }
 
 TEST_F(Commands, ExplainRunsNoModelAndLeavesNoRecord) {
   const std::string path = testing::WriteTinyModel({});
-  const ProgramRun run = Run({"ask", "abc", "--policy", "offline", "--model", path, "--explain"});
+  const ProgramRun run =
+      RunNearfar({"ask", "abc", "--policy", "offline", "--model", path, "--explain"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
   EXPECT_THAT(run.out, HasSubstr("route       near"));
   EXPECT_THAT(
-      Run({"policy", "explain", "abc", "--policy", "offline", "--model", path, "--json"}).out,
+      RunNearfar({"policy", "explain", "abc", "--policy", "offline", "--model", path, "--json"})
+          .out,
       HasSubstr("\"route\":\"near\""));
-  EXPECT_THAT(Run({"log", "show"}).err, HasSubstr("empty"));
+  EXPECT_THAT(RunNearfar({"log", "show"}).err, HasSubstr("empty"));
 }
 
 TEST_F(Commands, LogWithoutALogTellsWhereItLooked) {
-  const ProgramRun run = Run({"log", "show"});
+  const ProgramRun run = RunNearfar({"log", "show"});
   EXPECT_EQ(run.code, kExitNoInput);
   EXPECT_THAT(run.err, HasSubstr(state_.File("state")));
 }
 
 TEST_F(Commands, AskOfADaemonThatIsNotThereIsExit69) {
-  const ProgramRun run = Run({"ask", "hi", "--daemon", absl::StrCat("unix:", state_.File("no"))});
+  const ProgramRun run =
+      RunNearfar({"ask", "hi", "--daemon", absl::StrCat("unix:", state_.File("no"))});
   EXPECT_EQ(run.code, kExitUnavailable);
   EXPECT_THAT(run.err, HasSubstr("cannot be reached"));
 }
 
 TEST_F(Commands, DoctorTellsWhatIsMissingAndWhatToDo) {
-  const ProgramRun run = Run({"doctor", "--policy", "offline"});
+  const ProgramRun run = RunNearfar({"doctor", "--policy", "offline"});
   EXPECT_EQ(run.code, kExitUnavailable);
   EXPECT_THAT(run.out, HasSubstr("fail  models: none in"));
   EXPECT_THAT(run.out, HasSubstr("> scripts/models.sh"));
   EXPECT_THAT(run.out, HasSubstr("cpu: "));
-  EXPECT_THAT(Run({"doctor", "--policy", "offline", "--json"}).out, HasSubstr("\"ok\":false"));
+  EXPECT_THAT(RunNearfar({"doctor", "--policy", "offline", "--json"}).out,
+              HasSubstr("\"ok\":false"));
 }
 
 TEST_F(Commands, DoctorIsContentWithATinyModel) {
   const std::string path = models_.File("mine.gguf");
   std::filesystem::copy_file(testing::WriteTinyModel({}), path);
-  const ProgramRun run = Run({"doctor", "--policy", "offline", "--model", path});
+  const ProgramRun run = RunNearfar({"doctor", "--policy", "offline", "--model", path});
   EXPECT_EQ(run.code, kExitOk) << run.out;
   EXPECT_THAT(run.out, HasSubstr("near model: mine: llama"));
 }
