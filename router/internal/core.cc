@@ -248,8 +248,14 @@ int64_t Core::lost_records() const {
 
 bool Core::Enter(const std::shared_ptr<Request>& request) {
   absl::MutexLock hold(&mu_);
-  if (closed_ || static_cast<int>(requests_.size()) >= options_.max_active) return false;
+  if (closed_ || active_ >= options_.max_active) return false;
+  ++active_;
   return requests_.insert(request).second;
+}
+
+void Core::Ended() {
+  absl::MutexLock hold(&mu_);
+  --active_;
 }
 
 void Core::Leave(const std::shared_ptr<Request>& request) {
@@ -259,7 +265,7 @@ void Core::Leave(const std::shared_ptr<Request>& request) {
 
 int Core::active() const {
   absl::MutexLock hold(&mu_);
-  return static_cast<int>(requests_.size());
+  return active_;
 }
 
 void Core::ShutDown() {

@@ -66,8 +66,10 @@ class Core : public std::enable_shared_from_this<Core> {
 
   void Log(DecisionRecord record, const PolicyConfig& config);
 
-  // Requests that have not ended. False: max_active are there, or the router is going down.
+  // A request enters, ends (its place is free, as its app may know at once) and leaves (its app has
+  // heard of the end). False: max_active have not ended, or the router is going down.
   bool Enter(const std::shared_ptr<Request>& request);
+  void Ended();
   void Leave(const std::shared_ptr<Request>& request);
   int active() const;
   // No request enters any more; cancels what runs, waits for its end, writes the log's queue.
@@ -92,6 +94,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Pacer pacer_ ABSL_GUARDED_BY(mu_);
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
   std::set<std::shared_ptr<Request>> requests_ ABSL_GUARDED_BY(mu_);
+  int active_ ABSL_GUARDED_BY(mu_) = 0;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 
   absl::Mutex device_mu_;

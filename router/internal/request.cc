@@ -104,6 +104,7 @@ void Request::Begin(bool admitted) {
 }
 
 void Request::Admit(bool admitted) {
+  admitted_ = admitted;
   if (!admitted) {
     return Fail(absl::ResourceExhaustedError(absl::StrCat(
         "too many queries at once (max_active is ", core_->options().max_active, ")")));
@@ -228,6 +229,7 @@ void Request::Fail(const absl::Status& status) {
 
 void Request::End(const std::string& outcome, const std::string& source) {
   done_ = true;
+  if (admitted_) core_->Ended();
   core_->timer().Cancel(deadline_timer_);
   core_->timer().Cancel(patience_timer_);
   if (!snapshot_) return;  // nothing was decided: there is nothing to record

@@ -141,6 +141,7 @@ class Request : public RouterCall, public std::enable_shared_from_this<Request> 
   std::vector<std::shared_ptr<BackendCall>> running_ ABSL_GUARDED_BY(mu_);  // for Cancel
 
   // The rest belongs to whoever attends the mailbox.
+  bool admitted_ = false;
   bool done_ = false;
   std::shared_ptr<const Snapshot> snapshot_;
   Signals signals_;        // as they are now

@@ -1,0 +1,209 @@
+// Holds router/cloud_backend.h: the two sides' words for the same things, and what a policy's far
+// targets need before they can be called.
+
+#include "router/cloud_backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "tests/testing/temp_dir.h"
+
+namespace nearfar {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FakeClient : public CloudClient {
+ public:
+  struct FakeCall : CloudCall {
+    explicit FakeCall(bool* cancelled) : cancelled(cancelled) {}
+    ~FakeCall() override { *cancelled = true; }
+    void Cancel() override { *cancelled = true; }
+    bool* cancelled;
+  };
+
+  std::unique_ptr<CloudCall> Start(CloudRequest asked, absl::Time until,
+                                   std::shared_ptr<CloudSink> to) override {
+    request = std::move(asked);
+    deadline = until;
+    sink = std::move(to);
+    return std::make_unique<FakeCall>(&cancelled);
+  }
+  CloudHealth health() const override { return state; }
+  absl::StatusOr<CloudModel> GetModel(absl::Time) override { return absl::UnimplementedError(""); }
+  std::optional<CloudModel> known_model() const override { return known; }
+
+  CloudRequest request;
+  absl::Time deadline;
+  std::shared_ptr<CloudSink> sink;
+  bool cancelled = false;
+  CloudHealth state;
+  std::optional<CloudModel> known;
+};
+
+struct Recorder : BackendSink {
+  void OnStarted(const BackendStarted& event) override { started = event; }
+  void OnDelta(const BackendDelta& event) override { text += event.text; }
+  void OnFinished(const BackendFinished& event) override { finished = event; }
+  void OnError(const BackendError& event) override { error = event; }
+  std::optional<BackendStarted> started;
+  std::string text;
+  std::optional<BackendFinished> finished;
+  std::optional<BackendError> error;
+};
+
+FarConfig Home() {
+  FarConfig config;
+  config.name = "home";
+  config.target = "unix:/nowhere";
+  config.model = "asked-for";
+  config.context_tokens = 1000;
+  config.input_usd_per_mtok = 1;
+  return config;
+}
+
+TEST(CloudBackend, ARequestCrossesWhole) {
+  auto client = std::make_shared<FakeClient>();
+  auto backend = MakeCloudBackend(client, Home());
+  BackendRequest request;
+  request.request_id = "r";
+  request.session_key = "s";
+  request.messages = {{"system", "be brief"}, {"user", "hi"}};
+  request.sampling = {.temperature = 0.5f,
+                      .top_k = 3,
+                      .top_p = 0.9f,
+                      .min_p = 0.1f,
+                      .repetition_penalty = 1.1f,
+                      .seed = 7};
+  request.max_tokens = 99;
+  request.stop = {"END"};
+  request.format = ResponseFormat::kJson;
+  request.assistant_prefix = "So far";
+  auto events = std::make_shared<Recorder>();
+  auto call = backend->Start(request, absl::FromUnixSeconds(5), events);
+  EXPECT_EQ(client->request.request_id, "r");
+  EXPECT_EQ(client->request.session_key, "s");
+  ASSERT_EQ(client->request.messages.size(), 2u);
+  EXPECT_EQ(client->request.messages[1].content, "hi");
+  EXPECT_EQ(client->request.temperature, 0.5f);
+  EXPECT_EQ(client->request.top_k, 3);
+  EXPECT_EQ(client->request.top_p, 0.9f);
+  EXPECT_EQ(client->request.min_p, 0.1f);
+  EXPECT_EQ(client->request.repetition_penalty, 1.1f);
+  EXPECT_EQ(client->request.seed, 7u);
+  EXPECT_EQ(client->request.max_tokens, 99);
+  EXPECT_EQ(client->request.stop, std::vector<std::string>{"END"});
+  EXPECT_TRUE(client->request.json);
+  EXPECT_EQ(client->request.assistant_prefix, "So far");
+  EXPECT_EQ(client->deadline, absl::FromUnixSeconds(5));
+}
+
+TEST(CloudBackend, EventsCrossBack) {
+  auto client = std::make_shared<FakeClient>();
+  auto backend = MakeCloudBackend(client, Home());
+  auto events = std::make_shared<Recorder>();
+  auto call = backend->Start({}, absl::InfiniteFuture(), events);
+  client->sink->OnStarted({"m", "f", 12});
+  client->sink->OnDelta("te");
+  client->sink->OnDelta("xt");
+  client->sink->OnFinished({CloudFinishReason::kLength, 12, 2, 3, 0.5});
+  EXPECT_EQ(events->started->model, "m");
+  EXPECT_EQ(events->text, "text");
+  EXPECT_EQ(events->finished->reason, FinishReason::kLength);
+  EXPECT_EQ(events->finished->usage.completion_tokens, 2);
+  EXPECT_EQ(events->finished->usage.cached_prompt_tokens, 3);
+  EXPECT_EQ(events->finished->cost_usd, 0.5);
+  call.reset();
+  EXPECT_TRUE(client->cancelled);
+}
+
+TEST(CloudBackend, ErrorsKeepTheirKindAndNameTheTarget) {
+  const std::pair<CloudErrorKind, ErrorKind> kinds[] = {
+      {CloudErrorKind::kUnavailable, ErrorKind::kUnavailable},
+      {CloudErrorKind::kBreakerOpen, ErrorKind::kUnavailable},
+      {CloudErrorKind::kDeadline, ErrorKind::kDeadline},
+      {CloudErrorKind::kCancelled, ErrorKind::kCancelled},
+      {CloudErrorKind::kAuth, ErrorKind::kAuth},
+      {CloudErrorKind::kBadRequest, ErrorKind::kBadRequest},
+      {CloudErrorKind::kNotFound, ErrorKind::kNotFound},
+      {CloudErrorKind::kContextTooLong, ErrorKind::kContextTooLong},
+      {CloudErrorKind::kRateLimited, ErrorKind::kRateLimited},
+      {CloudErrorKind::kQuota, ErrorKind::kQuota},
+      {CloudErrorKind::kContentFiltered, ErrorKind::kContentFiltered},
+      {CloudErrorKind::kProtocol, ErrorKind::kProtocol},
+      {CloudErrorKind::kInternal, ErrorKind::kInternal},
+  };
+  for (auto [theirs, ours] : kinds) {
+    auto client = std::make_shared<FakeClient>();
+    auto events = std::make_shared<Recorder>();
+    auto call = MakeCloudBackend(client, Home())->Start({}, absl::InfiniteFuture(), events);
+    client->sink->OnError({theirs, "why", true});
+    EXPECT_EQ(events->error->kind, ours);
+    EXPECT_TRUE(events->error->maybe_billed);
+    EXPECT_FALSE(events->error->status.ok());
+    EXPECT_THAT(std::string(events->error->status.message()), HasSubstr("'home'"));
+  }
+}
+
+TEST(CloudBackend, DescribesWhatIsKnown) {
+  auto client = std::make_shared<FakeClient>();
+  auto backend = MakeCloudBackend(client, Home());
+  EXPECT_EQ(backend->Describe().model, "asked-for");
+  EXPECT_EQ(backend->Describe().capabilities.context_tokens, 1000);
+  EXPECT_EQ(backend->Describe().capabilities.continuation, Continuation::kExact);
+  EXPECT_EQ(backend->health(), Health::kUnknown);
+  client->known = CloudModel{"served", "print", "Q4_K", 2048, 0, 0};
+  client->state.state = CloudHealth::State::kBreakerOpen;
+  client->state.ttft_seconds = 0.4;
+  EXPECT_EQ(backend->Describe().model, "served");
+  EXPECT_EQ(backend->Describe().binding.fingerprint, "print");
+  EXPECT_EQ(backend->Describe().capabilities.context_tokens, 2048);
+  EXPECT_EQ(backend->health(), Health::kBreakerOpen);
+  EXPECT_EQ(backend->speed().ttft_seconds, 0.4);
+}
+
+TEST(MakeCloudBackends, OneForEachTarget) {
+  PolicyConfig policy;
+  policy.far = {Home(), Home()};
+  policy.far[1].name = "other";
+  auto made = MakeCloudBackends(policy);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->size(), 2u);
+  EXPECT_EQ(made->at("other")->Describe().name, "other");
+}
+
+TEST(MakeCloudBackends, WhatIsMissingIsNamedAndNoSecretIs) {
+  testing::TempDir dir;
+  PolicyConfig policy;
+  policy.far = {Home()};
+  policy.far[0].api_key = "env:NEARFAR_TEST_NO_SUCH_KEY";
+  auto missing = MakeCloudBackends(policy);
+  EXPECT_TRUE(absl::IsNotFound(missing.status()));
+  EXPECT_THAT(std::string(missing.status().message()), HasSubstr("'home'"));
+  EXPECT_THAT(std::string(missing.status().message()), HasSubstr("NEARFAR_TEST_NO_SUCH_KEY"));
+
+  policy.far[0].api_key = "file:" + dir.File("key");
+  EXPECT_TRUE(absl::IsNotFound(MakeCloudBackends(policy).status()));
+  std::ofstream(dir.File("key")) << "hunter2\n";
+  EXPECT_TRUE(MakeCloudBackends(policy).ok());
+
+  policy.far[0].api_key = "hunter2";
+  auto literal = MakeCloudBackends(policy);
+  EXPECT_TRUE(absl::IsInvalidArgument(literal.status()));
+  EXPECT_EQ(literal.status().message().find("hunter2"), std::string::npos);
+
+  policy.far[0].api_key = "";
+  policy.far[0].tls =
+      TlsConfig{.ca_file = dir.File("ca.pem"), .cert_file = "", .key_file = "", .server_name = ""};
+  auto no_ca = MakeCloudBackends(policy);
+  EXPECT_TRUE(absl::IsNotFound(no_ca.status()));
+  EXPECT_THAT(std::string(no_ca.status().message()), HasSubstr("ca.pem"));
+  std::ofstream(dir.File("ca.pem")) << "no certificate";
+  EXPECT_TRUE(absl::IsInvalidArgument(MakeCloudBackends(policy).status()));
+}
+
+}  // namespace
+}  // namespace nearfar

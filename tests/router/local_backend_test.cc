@@ -1,0 +1,262 @@
+// Holds router/local_backend.h on a real engine with a tiny random model: sessions kept by key, a
+// queue where sessions run out, cancellation, measured speeds, the binding.
+
+#include "router/local_backend.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/synchronization/mutex.h"
+#include "policies/estimators/prompt_features.h"
+#include "tests/testing/tiny_model.h"
+
+namespace nearfar {
+namespace {
+
+// Keeps what a call tells; checks the order of its events.
+class Recorder : public BackendSink {
+ public:
+  void OnStarted(const BackendStarted& event) override {
+    absl::MutexLock hold(&mu_);
+    EXPECT_FALSE(started_ || ended());
+    started_ = event;
+  }
+  void OnDelta(const BackendDelta& event) override {
+    absl::MutexLock hold(&mu_);
+    EXPECT_FALSE(ended());
+    EXPECT_EQ(event.tokens.size(), 1u);
+    text_ += event.text;
+    ++tokens_;
+  }
+  void OnFinished(const BackendFinished& event) override {
+    absl::MutexLock hold(&mu_);
+    EXPECT_FALSE(ended());
+    finished_ = event;
+  }
+  void OnError(const BackendError& event) override {
+    absl::MutexLock hold(&mu_);
+    EXPECT_FALSE(ended());
+    error_ = event;
+  }
+  // Each waits for the terminal event.
+  std::optional<BackendFinished> finished() {
+    absl::MutexLock hold(&mu_, absl::Condition(this, &Recorder::ended));
+    return finished_;
+  }
+  std::optional<BackendError> error() {
+    absl::MutexLock hold(&mu_, absl::Condition(this, &Recorder::ended));
+    return error_;
+  }
+  bool is_over() {
+    absl::MutexLock hold(&mu_);
+    return ended();
+  }
+  std::optional<BackendStarted> started() {
+    absl::MutexLock hold(&mu_);
+    return started_;
+  }
+  int tokens() {
+    absl::MutexLock hold(&mu_);
+    return tokens_;
+  }
+  std::string text() {
+    absl::MutexLock hold(&mu_);
+    return text_;
+  }
+
+ private:
+  bool ended() const { return finished_ || error_; }
+
+  absl::Mutex mu_;
+  std::optional<BackendStarted> started_;
+  std::optional<BackendFinished> finished_;
+  std::optional<BackendError> error_;
+  std::string text_;
+  int tokens_ = 0;
+};
+
+class LocalBackendTest : public ::testing::Test {
+ protected:
+  // A file for each test: the engine of the one before may still be letting go of its own.
+  static std::string ModelName() {
+    return std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + ".gguf";
+  }
+  void Open(int max_sessions, int kept_sessions, std::function<void(int)> observer = nullptr) {
+    const std::string path = testing::WriteTinyModel({}, ModelName());
+    EngineOptions options;
+    options.threads = 1;
+    options.max_sessions = max_sessions;
+    options.layer_observer = std::move(observer);
+    auto opened = Engine::Open(path, options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    engine = *std::move(opened);
+    LocalBackendOptions backend_options;
+    backend_options.kept_sessions = kept_sessions;
+    backend = MakeLocalBackend(engine, backend_options);
+  }
+  static BackendRequest Ask(const std::string& text, const std::string& key = "") {
+    BackendRequest request;
+    request.session_key = key;
+    request.messages = {{"user", text}};
+    request.max_tokens = 8;
+    return request;
+  }
+  std::shared_ptr<Recorder> Start(BackendRequest request) {
+    auto recorder = std::make_shared<Recorder>();
+    calls.push_back(backend->Start(std::move(request), absl::InfiniteFuture(), recorder));
+    return recorder;
+  }
+
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<Backend> backend;
+  std::vector<std::unique_ptr<BackendCall>> calls;
+};
+
+TEST_F(LocalBackendTest, AnswersWithStatisticsAndUsage) {
+  Open(2, 1);
+  auto events = Start(Ask("hello"));
+  ASSERT_TRUE(events->finished());
+  const std::string file = engine->info().path.substr(engine->info().path.rfind('/') + 1);
+  EXPECT_EQ(events->started()->model + ".gguf", file);
+  EXPECT_EQ(events->started()->fingerprint, engine->info().fingerprint);
+  EXPECT_EQ(events->finished()->usage.completion_tokens, events->tokens());
+  EXPECT_EQ(events->finished()->usage.prompt_tokens, *backend->CountTokens({{"user", "hello"}}));
+  EXPECT_EQ(events->finished()->cost_usd, 0);
+}
+
+TEST_F(LocalBackendTest, AKeyedSessionKeepsItsPrefixAndAnUnkeyedOneIsFreed) {
+  Open(3, 2);
+  BackendRequest first = Ask("a longer question about something", "alice");
+  auto events = Start(first);
+  ASSERT_TRUE(events->finished());
+  EXPECT_EQ(events->finished()->usage.cached_prompt_tokens, 0);
+  events = Start(first);
+  ASSERT_TRUE(events->finished());
+  EXPECT_GT(events->finished()->usage.cached_prompt_tokens, 0);
+  EXPECT_EQ(engine->stats().live_sessions, 1);
+  ASSERT_TRUE(Start(Ask("x"))->finished());
+  EXPECT_EQ(engine->stats().live_sessions, 1);
+  for (const char* key : {"b", "c", "d"}) ASSERT_TRUE(Start(Ask("x", key))->finished());
+  EXPECT_EQ(engine->stats().live_sessions, 2) << "kept_sessions bounds what is kept";
+}
+
+TEST_F(LocalBackendTest, IdleSessionsMakeRoom) {
+  Open(2, 2);
+  for (const char* key : {"a", "b", "c", "d"}) ASSERT_TRUE(Start(Ask("x", key))->finished()) << key;
+}
+
+TEST_F(LocalBackendTest, MoreCallsThanSessionsWaitTheirTurn) {
+  Open(2, 0);
+  std::vector<std::shared_ptr<Recorder>> all;
+  for (int i = 0; i < 10; ++i) all.push_back(Start(Ask("question " + std::to_string(i))));
+  for (const auto& events : all) EXPECT_TRUE(events->finished());
+  EXPECT_EQ(engine->stats().live_sessions, 0);
+}
+
+TEST_F(LocalBackendTest, TheAnswerContinuesFromAPrefix) {
+  Open(2, 0);
+  BackendRequest whole = Ask("hello");
+  whole.max_tokens = 12;
+  auto events = Start(whole);
+  ASSERT_TRUE(events->finished());
+  const std::string text = events->text();
+  BackendRequest rest = Ask("hello");
+  rest.assistant_prefix = "abc";
+  events = Start(rest);
+  ASSERT_TRUE(events->finished());
+  EXPECT_GT(events->finished()->usage.prompt_tokens, *backend->CountTokens(rest.messages));
+}
+
+TEST_F(LocalBackendTest, BadAndTooLongPromptsAreErrorsOfTheirKind) {
+  Open(2, 0);
+  BackendRequest bad = Ask("x");
+  bad.messages[0].role = "robot";
+  EXPECT_EQ(Start(bad)->error()->kind, ErrorKind::kBadRequest);
+  EXPECT_EQ(Start(Ask(std::string(20000, 'x') + "y z"))->error()->kind, ErrorKind::kContextTooLong);
+  EXPECT_EQ(engine->stats().live_sessions, 0);
+}
+
+// Holds the engine in front of a layer until it is let go.
+class Gate {
+ public:
+  void Wait() {
+    absl::MutexLock hold(&mu_);
+    ++waiting_;
+    mu_.Await(absl::Condition(&open_));
+    --waiting_;
+  }
+  void AwaitWaiting() {
+    absl::MutexLock hold(&mu_);
+    mu_.Await(absl::Condition(
+        +[](int* waiting) { return *waiting > 0; }, &waiting_));
+  }
+  void Open() {
+    absl::MutexLock hold(&mu_);
+    open_ = true;
+  }
+
+ private:
+  absl::Mutex mu_;
+  bool open_ = false;
+  int waiting_ = 0;
+};
+
+TEST_F(LocalBackendTest, ACancelledCallFreesItsSessionBeforeTheNextLayer) {
+  Gate gate;
+  Open(1, 1, [&](int) { gate.Wait(); });
+  auto events = Start(Ask("hello", "alice"));
+  gate.AwaitWaiting();  // in front of the first layer
+  calls[0]->Cancel();
+  EXPECT_EQ(engine->stats().live_sessions, 0) << "the slot is free at once";
+  gate.Open();
+  ASSERT_TRUE(events->error());
+  EXPECT_EQ(events->error()->kind, ErrorKind::kCancelled);
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.live_kv_bytes, 0);
+  EXPECT_LE(stats.layers_computed, 1);
+  EXPECT_EQ(stats.generations_cancelled, 1);
+}
+
+TEST_F(LocalBackendTest, AWaitingCallMayBeCancelledAndDestroyed) {
+  Gate gate;
+  Open(1, 0, [&](int) { gate.Wait(); });
+  auto first = Start(Ask("one"));
+  gate.AwaitWaiting();
+  auto second = Start(Ask("two"));
+  auto third = Start(Ask("three"));
+  EXPECT_FALSE(second->is_over());
+  calls[1]->Cancel();
+  EXPECT_EQ(second->error()->kind, ErrorKind::kCancelled);
+  calls[2].reset();
+  EXPECT_EQ(third->error()->kind, ErrorKind::kCancelled);
+  gate.Open();
+  EXPECT_TRUE(first->finished());
+}
+
+TEST_F(LocalBackendTest, SpeedsAreMeasured) {
+  Open(2, 0);
+  EXPECT_FALSE(backend->speed().decode_tokens_per_second);
+  BackendRequest request = Ask("a longer question about something");
+  request.max_tokens = 32;
+  request.sampling.temperature = 1;
+  for (int i = 0; i < 3; ++i) {
+    request.sampling.seed = i;
+    ASSERT_TRUE(Start(request)->finished());
+  }
+  EXPECT_GT(*backend->speed().prefill_tokens_per_second, 0);
+  EXPECT_GT(*backend->speed().decode_tokens_per_second, 0);
+}
+
+TEST_F(LocalBackendTest, TheBindingNamesTheModel) {
+  Open(2, 0);
+  const BackendDescription description = backend->Describe();
+  EXPECT_EQ(description.name, "near");
+  EXPECT_EQ(description.binding.fingerprint, engine->info().fingerprint);
+  EXPECT_EQ(description.binding.quantization, engine->info().quantization);
+  EXPECT_EQ(description.binding.template_hash, engine->info().template_hash);
+  EXPECT_EQ(description.binding.feature_version, kFeatureVersion);
+  EXPECT_EQ(description.capabilities.continuation, Continuation::kExact);
+  EXPECT_EQ(description.capabilities.context_tokens, engine->info().context_tokens);
+}
+
+}  // namespace
+}  // namespace nearfar
