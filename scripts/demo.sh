@@ -123,7 +123,7 @@ far:
     trust: owner
     model: $far_model
     price: {input_usd_per_mtok: 0.10, output_usd_per_mtok: 0.40}
-budget: {limit_usd: $1, window: 24h, when_spent: answer_near, lease_usd: 0.0001}
+budget: {limit_usd: $1, window: 24h, when_spent: answer_near}
 rules:
   - name: keep-secrets-home
     when: {any: [{pii: [email, phone, card, iban, secret]}, {keyword: [password, confidential]}]}
@@ -168,7 +168,7 @@ start_near
 
 # --- asking ---------------------------------------------------------------------------------------
 
-# ask FILE QUESTION [OPTIONS]: one answer as a JSON line with its question, appended to FILE. 
+# ask FILE QUESTION [OPTIONS]: one answer as a JSON line with its question, appended to FILE.
 ask() {
   local file=$1 question=$2 answer
   shift 2
@@ -190,9 +190,9 @@ while IFS= read -r question <&3; do
   case "$question" in ''|'#'*) continue ;; esac
   ask "$work/answers.jsonl" "$question" --session "demo-$asked" || die "a question got no answer" 69
   asked=$((asked + 1))
-  printf '\r%d answered' "$asked"
+  if [ -t 1 ]; then printf '\r%d answered' "$asked"; fi
 done 3<"$questions"
-printf '\r'
+if [ -t 1 ]; then printf '\r'; fi
 [ "$asked" -gt 0 ] || die "$questions holds no question" 65
 python3 scripts/demo_table.py "$work/answers.jsonl"
 
@@ -200,20 +200,35 @@ step "the far process is killed (kill -9); the same questions go on"
 kill -9 "$far_pid" 2>/dev/null
 wait "$far_pid" 2>/dev/null
 far_pid=''
-far_questions=("What is 47 * 83? Reply with the number only."
-               "Who wrote the opera \"The Cunning Little Vixen\"? Reply with the name only."
-               "What is the chemical symbol of tungsten? Reply with the symbol only.")
+# Three that the policy had sent far by itself; where it sent fewer, others are asked to go far.
+mapfile -t far_questions < <(python3 - "$work/answers.jsonl" <<'END'
+import json, sys
+records = [json.loads(line) for line in open(sys.argv[1])]
+far = [r["question"] for r in records if r.get("route") == "far" and "rule" not in r["reason"]]
+print("\n".join(far[:3]))
+END
+)
+far_option=()
+if [ ${#far_questions[@]} -lt 3 ]; then
+  far_option=(--route far)
+  far_questions=("What is 47 * 83? Reply with the number only."
+                 "Who wrote the opera \"The Cunning Little Vixen\"? Reply with the name only."
+                 "What is the chemical symbol of tungsten? Reply with the symbol only.")
+fi
 for question in "${far_questions[@]}"; do
-  ask "$work/killed.jsonl" "$question" --route far || die "a question got no answer" 69
+  ask "$work/killed.jsonl" "$question" "${far_option[@]}" || die "a question got no answer" 69
 done
 python3 scripts/demo_table.py "$work/killed.jsonl"
 
-step "the far process is back, and a policy with a budget of 0.00003 USD is loaded (SIGHUP)"
+step "the far process is back, but a policy with a budget of 0.00003 USD is loaded (SIGHUP)"
 start_far
-end "$near_pid"
-near_pid=''
+loaded=$(grep -c "is in force" "$work/near.log")
 write_policy 0.00003
-start_near
+kill -HUP "$near_pid"
+for _ in $(seq 100); do
+  [ "$(grep -c "is in force" "$work/near.log")" -gt "$loaded" ] && break
+  sleep 0.1
+done
 for question in "${far_questions[@]}"; do
   ask "$work/wall.jsonl" "$question" --route far || die "a question got no answer" 69
 done

@@ -35,7 +35,7 @@ def row_of(record):
                 record["error"]["message"]]
     reason = record["reason"]
     if record.get("detail") and reason.split(",")[0] in ("rule", "tainted"):
-        reason = f"{reason.split(',')[0]}: {record['detail']}"
+        reason = record["detail"]  # "rule 'keep-secrets-home'"
     if record["flagged"]:
         reason += f" [flagged: {record['flag_reason']}]"
     return [record["route"], reason, number(record.get("confidence"), "{:.2f}"),
