@@ -45,6 +45,7 @@ std::set<int> Drawn(const SamplingOptions& options, const std::vector<float>& lo
 
 std::vector<float> Logs(const std::vector<double>& probabilities) {
   std::vector<float> logits;
+  logits.reserve(probabilities.size());
   for (const double p : probabilities) logits.push_back(static_cast<float>(std::log(p)));
   return logits;
 }
@@ -186,6 +187,7 @@ TEST(SamplerTest, TheSameTokensOnEveryMachine) {
   const auto draw = [&] {
     Sampler sampler(options);
     std::vector<int32_t> ids;
+    ids.reserve(8);
     for (int i = 0; i < 8; ++i) ids.push_back(PickOne(&sampler, logits, ids));
     return ids;
   };
