@@ -145,6 +145,7 @@ Stitcher::Match Stitcher::MatchAt(size_t from, bool at_end) const {
 Stitcher::Match Stitcher::MatchSuffix(size_t from, size_t start, bool at_end) const {
   const std::string_view suffix = std::string_view(had_.text).substr(start);
   const std::string_view got = std::string_view(got_.text).substr(from);
+  if (got.empty()) return {at_end ? Match::Kind::kNo : Match::Kind::kNotYet};
   if (got.size() < suffix.size()) {
     if (!StartsWith(suffix, got)) return {};
     if (!at_end)

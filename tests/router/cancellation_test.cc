@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdio>
 #include <thread>
 
 #include "router/local_backend.h"
@@ -31,6 +32,7 @@ class CancellationTest : public testing::RouterBench {
     options.prefill_chunk = 8;
     options.layer_observer = std::move(observer);
     auto opened = Engine::Open(path, options);
+    std::remove(path.c_str());  // it stays mapped
     ASSERT_TRUE(opened.ok()) << opened.status();
     engine = *std::move(opened);
     RouterOptions router_options;

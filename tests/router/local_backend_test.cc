@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include "absl/synchronization/mutex.h"
 #include "policies/estimators/prompt_features.h"
 #include "tests/testing/tiny_model.h"
@@ -87,6 +88,7 @@ class LocalBackendTest : public ::testing::Test {
     options.max_sessions = max_sessions;
     options.layer_observer = std::move(observer);
     auto opened = Engine::Open(path, options);
+    std::remove(path.c_str());  // it stays mapped
     ASSERT_TRUE(opened.ok()) << opened.status();
     engine = *std::move(opened);
     LocalBackendOptions backend_options;

@@ -147,6 +147,13 @@ TEST(Stitcher, JsonIsGoneOnWithExactly) {
   EXPECT_EQ(Seam(Continuation::kExact, had, good), good);
 }
 
+TEST(Stitcher, ASideThatSaysNothingAddsNothing) {
+  for (Continuation side : {Continuation::kExact, Continuation::kInstructed}) {
+    EXPECT_EQ(Seam(side, kHad, ""), kHad);
+    EXPECT_EQ(Seam(side, " " + std::string(kHad), " \n"), " " + std::string(kHad) + " \n");
+  }
+}
+
 TEST(Stitcher, WithoutAnythingReleasedThereIsNoSeam) {
   EXPECT_EQ(Seam(Continuation::kInstructed, "", "The answer."), "The answer.");
 }
