@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kSchemaVersion = 1;
-constexpr int64_t kMostRequestBytes = 64 << 20;
+constexpr int kMostRequestBytes = 64 << 20;
 constexpr double kMostDrainSeconds = 3600;
 
 std::optional<std::string> ReadFile(const std::string& path) {
@@ -307,9 +307,8 @@ class Reader {
     const v1::DaemonFile::Limits& limits = file_.limits();
     config_.max_active =
         Whole(limits.has_max_active(), limits.max_active(), 1, 10000, 64, "limits.max_active");
-    config_.max_request_bytes =
-        Whole<int64_t>(limits.has_max_request_bytes(), limits.max_request_bytes(), 1024,
-                       kMostRequestBytes, 1 << 20, "limits.max_request_bytes");
+    config_.max_request_bytes = Whole(limits.has_max_request_bytes(), limits.max_request_bytes(),
+                                      1024, kMostRequestBytes, 1 << 20, "limits.max_request_bytes");
     config_.default_timeout = Time(limits.has_default_timeout(), limits.default_timeout(),
                                    absl::Minutes(2), "limits.default_timeout");
     config_.max_timeout = Time(limits.has_max_timeout(), limits.max_timeout(), absl::Minutes(10),

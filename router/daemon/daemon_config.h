@@ -46,7 +46,7 @@ struct DaemonConfig {
   double output_usd_per_mtok = 0;
 
   int max_active = 64;
-  int64_t max_request_bytes = 1 << 20;
+  int max_request_bytes = 1 << 20;
   absl::Duration default_timeout = absl::Minutes(2);
   absl::Duration max_timeout = absl::Minutes(10);
   absl::Duration drain = absl::Seconds(20);

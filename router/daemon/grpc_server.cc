@@ -44,7 +44,7 @@ std::shared_ptr<grpc::ServerCredentials> Credentials(const ListenConfig& listen)
 
 // What gRPC 1.51 needs to be told to survive silent, half-open, greedy and pinging peers.
 void SetLimits(const DaemonConfig& config, grpc::ServerBuilder* builder) {
-  builder->SetMaxReceiveMessageSize(static_cast<int>(config.max_request_bytes));
+  builder->SetMaxReceiveMessageSize(config.max_request_bytes);
   // Two daemons on one port would each get half of the calls.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5000);

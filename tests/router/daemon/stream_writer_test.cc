@@ -1,0 +1,191 @@
+// The sending half of a stream over real gRPC: order, joining, bounds, one status, and the news
+// that a client went away.
+
+#include "router/daemon/stream_writer.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/server_builder.h>
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "gtest/gtest.h"
+#include "nearfar/v1/router.grpc.pb.h"
+
+namespace nearfar::daemon {
+namespace {
+
+using Stream = StreamWriter<v1::RoutedResponse>;
+
+v1::RoutedResponse Text(const std::string& text) {
+  v1::RoutedResponse response;
+  response.mutable_delta()->set_text(text);
+  return response;
+}
+
+bool Join(v1::RoutedResponse* last, v1::RoutedResponse* next) {
+  if (!last->has_delta() || !next->has_delta()) return false;
+  last->mutable_delta()->mutable_text()->append(next->delta().text());
+  return true;
+}
+
+// A service whose handler the test writes.
+class Service : public v1::RouterService::CallbackService {
+ public:
+  std::function<void(std::shared_ptr<Stream>)> handler;
+  grpc::ServerWriteReactor<v1::RoutedResponse>* Generate(grpc::CallbackServerContext* context,
+                                                         const v1::RoutedRequest*) override {
+    std::shared_ptr<Stream> stream = Stream::Make(context, &Join);
+    if (auto ticket = calls.Admit(); ticket.ok()) stream->Hold(*std::move(ticket));
+    handler(stream);
+    return stream.get();
+  }
+  ActiveCalls calls{100};
+};
+
+class StreamWriterTest : public ::testing::Test {
+ protected:
+  StreamWriterTest() {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    stub_ = v1::RouterService::NewStub(grpc::CreateCustomChannel(
+        absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments));
+  }
+  ~StreamWriterTest() override {
+    for (std::thread& thread : threads_) thread.join();
+    server_->Shutdown(std::chrono::system_clock::now());
+    EXPECT_EQ(service_.calls.count(), 0);
+  }
+
+  Service service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::RouterService::Stub> stub_;
+  std::vector<std::thread> threads_;
+  grpc::ClientContext context_;
+};
+
+TEST_F(StreamWriterTest, EverythingArrivesInOrderAndThenTheStatus) {
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    threads_.emplace_back([stream] {
+      for (int i = 0; i < 2000; ++i) stream->Push(Text(absl::StrCat(i, " ")));
+      stream->End(grpc::Status(grpc::StatusCode::ABORTED, "the first"));
+      stream->End(grpc::Status::OK);  // too late
+      stream->Push(Text("too late"));
+    });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  std::string heard;
+  int messages = 0;
+  while (reader->Read(&response)) heard += response.delta().text(), ++messages;
+  std::string said;
+  for (int i = 0; i < 2000; ++i) absl::StrAppend(&said, i, " ");
+  EXPECT_EQ(heard, said);
+  EXPECT_LE(messages, 2000);
+  EXPECT_EQ(reader->Finish().error_message(), "the first");
+}
+
+TEST_F(StreamWriterTest, EndsFromWithinTheHandler) {
+  service_.handler = [](std::shared_ptr<Stream> stream) {
+    stream->Push(Text("x"));
+    stream->End(grpc::Status::OK);
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  EXPECT_TRUE(reader->Read(&response));
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(StreamWriterTest, TellsOnceThatTheClientIsGone) {
+  std::atomic<int> gone{0};
+  absl::Notification told;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->Push(Text("x"));
+    stream->OnGone([&, stream] {
+      ++gone;
+      stream->End(grpc::Status::CANCELLED);
+      told.Notify();
+    });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  context_.TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  told.WaitForNotification();
+  EXPECT_EQ(gone.load(), 1);
+}
+
+TEST_F(StreamWriterTest, WhoComesLateHearsThatTheClientIsGoneAtOnce) {
+  absl::Notification cancelled, told;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    threads_.emplace_back([&, stream] {
+      cancelled.WaitForNotification();
+      stream->Stop(grpc::Status::CANCELLED);
+      stream->OnGone([&] { told.Notify(); });
+      if (!told.HasBeenNotified()) told.Notify();  // it was over before: nobody to tell
+    });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  cancelled.Notify();
+  v1::RoutedResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  reader->Finish();
+  told.WaitForNotification();
+}
+
+TEST_F(StreamWriterTest, AReaderThatDoesNotReadIsCutOff) {
+  absl::Notification gone;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->OnGone([&] { gone.Notify(); });
+    threads_.emplace_back([&, stream] {
+      const v1::RoutedResponse chunk = Text(std::string(1 << 16, 'x'));
+      while (!gone.HasBeenNotified()) stream->Push(chunk);
+    });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  gone.WaitForNotification();  // though nothing was read
+  v1::RoutedResponse response;
+  while (reader->Read(&response)) {
+  }
+  EXPECT_FALSE(reader->Finish().ok());
+}
+
+TEST_F(StreamWriterTest, TheDeadlineEndsWhatItsProducerForgot) {
+  absl::Notification gone;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->EndBy(absl::Now() + absl::Milliseconds(20));
+    stream->OnGone([&] { gone.Notify(); });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  gone.WaitForNotification();
+}
+
+TEST_F(StreamWriterTest, AbortEndsEveryStream) {
+  absl::Notification gone;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->Push(Text("x"));
+    stream->OnGone([&] { gone.Notify(); });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  service_.calls.Close();
+  service_.calls.AbortAll();
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  gone.WaitForNotification();
+}
+
+}  // namespace
+}  // namespace nearfar::daemon
