@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the project's own everyday questions with checkable answers, one JSON object a line.
 
-    scripts/make_questions.py [--seed 7] [--per-cell 10] > policies/questions/everyday.jsonl
+    scripts/make_questions.py [--seed 7] [--per-cell 4] > policies/questions/everyday.jsonl
 
 Each question has id, kind, level (1 easy .. 4 hard), template, question, answer and metric:
   number    the last number of the reply equals the answer
@@ -360,7 +360,7 @@ TEMPLATES = 3
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--per-cell", type=int, default=9, help="questions a kind and level, at most")
+    parser.add_argument("--per-cell", type=int, default=4, help="questions a kind and level, at most")
     options = parser.parse_args()
     seen = set()
     for kind in KINDS:

@@ -16,6 +16,9 @@ namespace {
 
 constexpr int kFewestOutcomes = 100;
 constexpr int kBins = 10;
+// A head that ranks held-out questions hardly better than chance is not shipped: it would decide
+// without knowing. Without it the policy sees "unknown".
+constexpr double kLeastAuroc = 0.6;
 constexpr double kRisks[] = {0.02, 0.05, 0.10, 0.15, 0.20};
 
 // One outcome joined with its question.
@@ -29,11 +32,8 @@ std::vector<std::string> PromptNames() {
   return {PromptFeatureNames().begin(), PromptFeatureNames().end()};
 }
 
-// The draft's own statistics beside the prompt's shape: how sure the model was, and of what.
 std::vector<std::string> DraftNames() {
-  std::vector<std::string> names(DraftFeatureNames().begin(), DraftFeatureNames().end());
-  for (const char* name : PromptFeatureNames()) names.push_back(absl::StrCat("prompt.", name));
-  return names;
+  return {DraftFeatureNames().begin(), DraftFeatureNames().end()};
 }
 
 absl::StatusOr<std::vector<Sample>> Join(const std::vector<Question>& questions,
@@ -176,7 +176,7 @@ class Fitter {
   }
   static LogisticOptions DraftOptions() {
     LogisticOptions options;
-    options.l2_dense = 8;
+    options.l2_dense = 16;
     return options;
   }
 
@@ -195,6 +195,7 @@ class Fitter {
     result->calibration.fit.prompt_auroc = result->held_out.back().auroc;
     result->held_out.push_back(Judge("prompt length only", length.held_out, near_labels_, true));
     result->calibration.fit.length_only_auroc = result->held_out.back().auroc;
+    if (*result->calibration.fit.prompt_auroc < kLeastAuroc) return;
     result->calibration.prompt_near = std::move(fitted.head);
   }
 
@@ -215,6 +216,7 @@ class Fitter {
     result->far_right /= rows.size();
     Fitted fitted = FitHead(rows, PromptNames(), folds, options_.folds, PromptOptions());
     result->held_out.push_back(Judge("far prompt head", fitted.held_out, LabelsOf(rows), true));
+    if (result->held_out.back().auroc < kLeastAuroc) return;
     result->calibration.prompt_far.push_back(
         {model, options_.far_fingerprint, std::move(fitted.head)});
   }
@@ -236,7 +238,7 @@ class Fitter {
       fit.risk.emplace_back(risk,
                             std::min(1.0, RiskThreshold(fitted.held_out, near_labels_, risk)));
     }
-    result->calibration.draft = std::move(fitted.head);
+    if (held.auroc >= kLeastAuroc) result->calibration.draft = std::move(fitted.head);
   }
 
   // Each draft feature by itself, in the better direction: what a fitted head must beat.
@@ -268,6 +270,7 @@ class Fitter {
     Fitted fitted = FitHead(rows, DraftNames(), folds, options_.folds, DraftOptions());
     result->held_out.push_back(
         Judge("prefix head (rejection)", fitted.held_out, LabelsOf(rows), true));
+    if (result->held_out.back().auroc < kLeastAuroc) return;
     result->calibration.prefix = std::move(fitted.head);
   }
 

@@ -2,6 +2,7 @@
 // model and the risk thresholds, and says how good they are on questions that they did not see.
 //
 // Folds are made of whole templates: a question is never judged by a head that saw its template.
+// A head whose held-out AUROC stays below 0.6 is left out of the calibration.
 // Held by tests/router/tuning/calibrate_test.cc.
 
 #ifndef NEARFAR_ROUTER_TUNING_CALIBRATE_H_

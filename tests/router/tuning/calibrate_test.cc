@@ -97,6 +97,20 @@ TEST(FitCalibration, GivesTheSameNumbersTwice) {
   EXPECT_EQ(Find(*first, "prompt head").auroc, Find(*second, "prompt head").auroc);
 }
 
+TEST(FitCalibration, LeavesOutAHeadThatKnowsNothing) {
+  World world = MakeWorld(300);
+  std::mt19937_64 random(5);
+  for (Outcome& outcome : world.outcomes) {
+    outcome.near->prefixes = {std::vector<double>(DraftFeatureNames().size(), 0.0)};
+    outcome.near->prefixes[0][0] = Draw(random);
+  }
+  const auto result = FitCalibration(world.questions, world.outcomes, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_LT(Find(*result, "prefix head (rejection)").auroc, 0.6);
+  EXPECT_FALSE(result->calibration.prefix.has_value());
+  EXPECT_TRUE(result->calibration.draft.has_value());
+}
+
 TEST(FitCalibration, RefusesWhatItCannotLearnFrom) {
   World few = MakeWorld(50);
   EXPECT_THAT(FitCalibration(few.questions, few.outcomes, {}).status().ToString(),
