@@ -5,8 +5,6 @@
 #include <cmath>
 #include <utility>
 
-#include "router/internal/request.h"
-
 namespace nearfar::internal {
 namespace {
 
@@ -17,9 +15,9 @@ bool IsBill(const std::optional<double>& usd) { return usd && std::isfinite(*usd
 }  // namespace
 
 void CallSink::Detach() {
-  std::shared_ptr<Request> gone;  // destroyed after the lock is given back
+  std::shared_ptr<CallListener> gone;  // destroyed after the lock is given back
   absl::MutexLock hold(&mu_);
-  gone = std::exchange(request_, nullptr);
+  gone = std::exchange(listener_, nullptr);
 }
 
 double CallSink::CostUsd() const {
@@ -27,9 +25,9 @@ double CallSink::CostUsd() const {
   return money_ ? money_->bound_usd() : bill_usd_;
 }
 
-std::shared_ptr<Request> CallSink::Listener() {
+std::shared_ptr<CallListener> CallSink::Listener() {
   absl::MutexLock hold(&mu_);
-  return closed_ ? nullptr : request_;
+  return closed_ ? nullptr : listener_;
 }
 
 // The side's own bill; else usage times price; else unknown (empty).
@@ -41,13 +39,13 @@ std::optional<double> CallSink::BillOf(const BackendFinished& event) const {
                         static_cast<double>(usage.completion_tokens) * price_.output_usd_per_mtok);
 }
 
-bool CallSink::Close(std::optional<double> bill, std::shared_ptr<Request>* listener,
+bool CallSink::Close(std::optional<double> bill, std::shared_ptr<CallListener>* listener,
                      double* settled) {
   std::optional<Reservation> money;
   {
     absl::MutexLock hold(&mu_);
     if (std::exchange(closed_, true)) return false;
-    *listener = std::exchange(request_, nullptr);
+    *listener = std::exchange(listener_, nullptr);
     if (money_) {
       bill_usd_ = bill.value_or(money_->bound_usd());
       money.emplace(*std::move(money_));
@@ -60,26 +58,25 @@ bool CallSink::Close(std::optional<double> bill, std::shared_ptr<Request>* liste
 }
 
 void CallSink::OnDelta(const BackendDelta& event) {
-  std::shared_ptr<Request> request = Listener();
-  if (!request) return;
-  request->Post([serial = serial_, event](Request* r) { r->OnDelta(serial, event); });
+  if (const std::shared_ptr<CallListener> listener = Listener()) {
+    listener->HearDelta(serial_, event);
+  }
 }
 
 void CallSink::OnFinished(const BackendFinished& event) {
-  std::shared_ptr<Request> request;
+  std::shared_ptr<CallListener> listener;
   double bill = 0;
-  if (!Close(BillOf(event), &request, &bill) || !request) return;
-  request->Post(
-      [serial = serial_, event, bill](Request* r) { r->OnFinished(serial, event, bill); });
+  if (!Close(BillOf(event), &listener, &bill) || !listener) return;
+  listener->HearFinished(serial_, event, bill);
 }
 
 void CallSink::OnError(const BackendError& event) {
-  std::shared_ptr<Request> request;
+  std::shared_ptr<CallListener> listener;
   double bill = 0;
   std::optional<double> charged;  // unknown: the reservation is spent
   if (!event.maybe_billed) charged = 0;
-  if (!Close(charged, &request, &bill) || !request) return;
-  request->Post([serial = serial_, event, bill](Request* r) { r->OnError(serial, event, bill); });
+  if (!Close(charged, &listener, &bill) || !listener) return;
+  listener->HearError(serial_, event, bill);
 }
 
 }  // namespace nearfar::internal

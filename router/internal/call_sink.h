@@ -15,7 +15,14 @@
 
 namespace nearfar::internal {
 
-class Request;
+// Who hears a call; `serial` tells which one. Thread-safe, and never blocks.
+class CallListener {
+ public:
+  virtual ~CallListener() = default;
+  virtual void HearDelta(int serial, const BackendDelta& delta) = 0;
+  virtual void HearFinished(int serial, const BackendFinished& end, double bill_usd) = 0;
+  virtual void HearError(int serial, const BackendError& error, double bill_usd) = 0;
+};
 
 struct CallPrice {
   double input_usd_per_mtok = 0;
@@ -24,12 +31,12 @@ struct CallPrice {
 
 class CallSink : public BackendSink {
  public:
-  CallSink(std::shared_ptr<Request> request, int serial)
-      : serial_(serial), request_(std::move(request)) {}
-  CallSink(std::shared_ptr<Request> request, int serial, Reservation money, CallPrice price)
-      : serial_(serial), price_(price), request_(std::move(request)), money_(std::move(money)) {}
+  CallSink(std::shared_ptr<CallListener> listener, int serial)
+      : serial_(serial), listener_(std::move(listener)) {}
+  CallSink(std::shared_ptr<CallListener> listener, int serial, Reservation money, CallPrice price)
+      : serial_(serial), price_(price), listener_(std::move(listener)), money_(std::move(money)) {}
 
-  // The request hears nothing more; a backend that never ends keeps only this small object.
+  // The listener hears nothing more; a backend that never ends keeps only this small object.
   void Detach();
   // What the call has cost, as known now: the bill once it is settled, its bound before.
   double CostUsd() const;
@@ -39,16 +46,16 @@ class CallSink : public BackendSink {
   void OnError(const BackendError& event) override;
 
  private:
-  // The request, unless a terminal event came before or it was detached. `last` makes this one the
+  // The listener, unless a terminal event came before or it was detached. `last` makes this one the
   // terminal event and settles by `bill`.
-  std::shared_ptr<Request> Listener();
-  bool Close(std::optional<double> bill, std::shared_ptr<Request>* listener, double* settled);
+  std::shared_ptr<CallListener> Listener();
+  bool Close(std::optional<double> bill, std::shared_ptr<CallListener>* listener, double* settled);
   std::optional<double> BillOf(const BackendFinished& event) const;
 
   const int serial_;
   const CallPrice price_;
   mutable absl::Mutex mu_;
-  std::shared_ptr<Request> request_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<CallListener> listener_ ABSL_GUARDED_BY(mu_);
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<Reservation> money_ ABSL_GUARDED_BY(mu_);  // empty = settled, or free
   double bill_usd_ ABSL_GUARDED_BY(mu_) = 0;

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "policies/estimators/prompt_features.h"
-#include "router/internal/request.h"
 
 namespace nearfar::internal {
 namespace {
@@ -246,7 +245,7 @@ int64_t Core::lost_records() const {
   return log_writer_ ? log_writer_->dropped() + options_.log->failed_writes() : 0;
 }
 
-bool Core::Enter(const std::shared_ptr<Request>& request) {
+bool Core::Enter(const std::shared_ptr<RouterCall>& request) {
   absl::MutexLock hold(&mu_);
   if (closed_ || active_ >= options_.max_active) return false;
   ++active_;
@@ -258,7 +257,7 @@ void Core::Ended() {
   --active_;
 }
 
-void Core::Leave(const std::shared_ptr<Request>& request) {
+void Core::Leave(const std::shared_ptr<RouterCall>& request) {
   absl::MutexLock hold(&mu_);
   requests_.erase(request);
 }
@@ -269,7 +268,7 @@ int Core::active() const {
 }
 
 void Core::ShutDown() {
-  std::set<std::shared_ptr<Request>> running;
+  std::set<std::shared_ptr<RouterCall>> running;
   {
     absl::MutexLock hold(&mu_);
     closed_ = true;

@@ -23,8 +23,6 @@
 
 namespace nearfar::internal {
 
-class Request;
-
 // A policy and the far sides that it names. Immutable; swapped whole, running requests keep theirs.
 struct Snapshot {
   std::shared_ptr<const Policy> policy;
@@ -68,9 +66,9 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // A request enters, ends (its place is free, as its app may know at once) and leaves (its app has
   // heard of the end). False: max_active have not ended, or the router is going down.
-  bool Enter(const std::shared_ptr<Request>& request);
+  bool Enter(const std::shared_ptr<RouterCall>& request);
   void Ended();
-  void Leave(const std::shared_ptr<Request>& request);
+  void Leave(const std::shared_ptr<RouterCall>& request);
   int active() const;
   // No request enters any more; cancels what runs, waits for its end, writes the log's queue.
   void ShutDown();
@@ -93,7 +91,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::shared_ptr<const Snapshot> snapshot_ ABSL_GUARDED_BY(mu_);
   Pacer pacer_ ABSL_GUARDED_BY(mu_);
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
-  std::set<std::shared_ptr<Request>> requests_ ABSL_GUARDED_BY(mu_);
+  std::set<std::shared_ptr<RouterCall>> requests_ ABSL_GUARDED_BY(mu_);
   int active_ ABSL_GUARDED_BY(mu_) = 0;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "router/internal/call_sink.h"
 #include "router/internal/check_query.h"
 
 namespace nearfar::internal {
@@ -77,6 +76,18 @@ void Request::Drain() {
     }
     if (!done_) task(this);
   }
+}
+
+void Request::HearDelta(int serial, const BackendDelta& delta) {
+  Post([serial, delta](Request* r) { r->OnDelta(serial, delta); });
+}
+
+void Request::HearFinished(int serial, const BackendFinished& end, double bill_usd) {
+  Post([serial, end, bill_usd](Request* r) { r->OnFinished(serial, end, bill_usd); });
+}
+
+void Request::HearError(int serial, const BackendError& error, double bill_usd) {
+  Post([serial, error, bill_usd](Request* r) { r->OnError(serial, error, bill_usd); });
 }
 
 bool Request::cancelled() {

@@ -24,6 +24,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "policies/estimators/draft_features.h"
+#include "router/internal/call_sink.h"
 #include "router/internal/core.h"
 #include "router/internal/handover.h"
 #include "router/internal/release.h"
@@ -33,9 +34,9 @@ namespace nearfar::internal {
 // Who wrote what near wrote (Delta::source).
 inline constexpr char kNearSource[] = "near";
 
-class CallSink;
-
-class Request : public RouterCall, public std::enable_shared_from_this<Request> {
+class Request : public RouterCall,
+                public CallListener,
+                public std::enable_shared_from_this<Request> {
  public:
   Request(std::shared_ptr<Core> core, Query query, std::shared_ptr<EventSink> sink);
 
@@ -43,8 +44,11 @@ class Request : public RouterCall, public std::enable_shared_from_this<Request> 
   void Begin(bool admitted);
   void Cancel() override;
 
+  void HearDelta(int serial, const BackendDelta& delta) override;
+  void HearFinished(int serial, const BackendFinished& end, double bill_usd) override;
+  void HearError(int serial, const BackendError& error, double bill_usd) override;
+
  private:
-  friend class CallSink;
   using Task = std::function<void(Request*)>;
 
   // A call to one side. `serial` 0 = none runs.
