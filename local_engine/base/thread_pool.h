@@ -26,8 +26,8 @@ class ThreadPool {
 
   int size() const;
 
-  // Calls body(chunk, worker) once for each chunk in [0, chunks), worker in [0, size()), and returns
-  // when all have returned. Body must not throw, and must not call Run.
+  // Calls body(chunk, worker) once for each chunk in [0, chunks), worker in [0, size()), and
+  // returns when all have returned. Body must not throw, and must not call Run.
   void Run(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int worker)> body);
 
  private:

@@ -24,7 +24,7 @@
 namespace nearfar {
 
 struct GgufTensor {
-  std::string_view name;          // borrowed from the file
+  std::string_view name;  // borrowed from the file
   DType dtype;
   std::vector<int64_t> shape;     // GGUF order: shape[0] is the contiguous dimension (columns)
   const uint8_t* data = nullptr;  // borrowed from the file
@@ -62,8 +62,9 @@ class GgufFile {
   absl::StatusOr<std::vector<int64_t>> GetInts(std::string_view key) const;
   absl::StatusOr<std::vector<float>> GetFloats(std::string_view key) const;
 
-  // SHA-256 (lower-case hex) of header, metadata and tensor table, 64 blocks of 4 KiB sampled evenly
-  // from the tensor data, and the file's size: identifies the weights without reading them all.
+  // SHA-256 (lower-case hex) of header, metadata and tensor table, 64 blocks of 4 KiB sampled
+  // evenly from the tensor data, and the file's size: identifies the weights without reading them
+  // all.
   std::string Fingerprint() const;
 
  private:

@@ -1,5 +1,5 @@
-// The tensor types of GGUF files that this engine reads, with the numbers that the format gives them
-// (ggml's type ids, as the GGUF specification lists them).
+// The tensor types of GGUF files that this engine reads, with the numbers that the format gives
+// them (ggml's type ids, as the GGUF specification lists them).
 
 #ifndef NEARFAR_LOCAL_ENGINE_QUANT_DTYPE_H_
 #define NEARFAR_LOCAL_ENGINE_QUANT_DTYPE_H_

@@ -37,7 +37,8 @@ TEST(PemTest, AnExpiredCertificateIsRefused) {
   EXPECT_NE(std::string(status.message()).find("expired"), std::string::npos) << status;
 }
 
-// What the script promises: a second run changes nothing, and further names go into the certificate.
+// What the script promises: a second run changes nothing, and further names go into the
+// certificate.
 TEST(PemTest, MakeCertsIsIdempotent) {
   testing::TempDir folder;
   const testing::TestCerts first = testing::MakeTestCerts(folder.path());

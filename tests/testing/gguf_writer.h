@@ -58,7 +58,8 @@ class GgufWriter {
   // Any type, payload as it shall stand in the file (an array's: element type, count, elements).
   void AddRaw(std::string_view key, uint32_t type, absl::Span<const uint8_t> payload);
 
-  // Takes out the entry or the tensor of that name; false if there is none. Add it anew to change it.
+  // Takes out the entry or the tensor of that name; false if there is none. Add it anew to change
+  // it.
   bool Remove(std::string_view name);
 
   // Sets general.alignment too. A power of two.
