@@ -10,9 +10,9 @@
 # 3. brings it back and spends the budget: the wall holds.
 # Everything that was started is ended, also on Ctrl-C. The last line says whether all went as told.
 set -uo pipefail
-cd "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 70
+here=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd) || exit 70
 
-questions=scripts/demo_questions.txt keep=false
+questions=$here/scripts/demo_questions.txt keep=false
 while [ $# -gt 0 ]; do
   case "$1" in
     --questions) [ $# -gt 1 ] || { echo "demo.sh: --questions needs a file" >&2; exit 64; }
@@ -23,7 +23,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -r "$questions" ] || { echo "demo.sh: $questions cannot be read" >&2; exit 66; }
+questions=$(realpath -- "$questions" 2>/dev/null) || true
+[ -r "$questions" ] || { echo "demo.sh: the file of questions cannot be read" >&2; exit 66; }
+cd "$here" || exit 70
 
 started=$SECONDS
 step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
@@ -170,11 +172,12 @@ start_near
 
 # ask FILE QUESTION [OPTIONS]: one answer as a JSON line with its question, appended to FILE.
 ask() {
-  local file=$1 question=$2 answer
+  local file=$1 question=$2 answer code
   shift 2
   answer=$("$nearfar" ask --daemon "$near_address" --json --max-tokens 64 "$@" -- "$question" 2>"$work/ask.err")
+  code=$?
   if [ -z "$answer" ]; then
-    cat "$work/ask.err"
+    echo "nearfar ask ended with code $code: $(cat "$work/ask.err")"
     return 1
   fi
   QUESTION=$question ANSWER=$answer python3 -c '
