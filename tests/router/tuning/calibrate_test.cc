@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "policies/estimators/draft_features.h"
 #include "policies/estimators/prompt_features.h"
+#include "policies/policy_file.h"
 
 namespace nearfar {
 namespace {
@@ -109,6 +110,27 @@ TEST(FitCalibration, LeavesOutAHeadThatKnowsNothing) {
   EXPECT_LT(Find(*result, "prefix head (rejection)").auroc, 0.6);
   EXPECT_FALSE(result->calibration.prefix.has_value());
   EXPECT_TRUE(result->calibration.draft.has_value());
+}
+
+// The calibration that ships is what its own command makes of the outcomes beside it, and it knows
+// more than the prompt's length does.
+TEST(FitCalibration, ReproducesTheShippedFile) {
+  const std::string stem =
+      NEARFAR_SOURCE_DIR "/policies/calibrations/qwen2.5-coder-0.5b-instruct-q4_k_m";
+  const auto shipped = LoadCalibrationFile(stem + ".calibration.yaml");
+  ASSERT_TRUE(shipped.ok()) << shipped.status();
+  const auto questions = LoadQuestions(NEARFAR_SOURCE_DIR "/policies/questions/everyday.jsonl");
+  const auto outcomes = LoadOutcomes(stem + ".outcomes.jsonl");
+  ASSERT_TRUE(questions.ok() && outcomes.ok());
+  const auto fitted = FitCalibration(*questions, *outcomes, {});
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  EXPECT_EQ(fitted->questions, shipped->fit.questions);
+  EXPECT_NEAR(*fitted->calibration.fit.auroc, *shipped->fit.auroc, 0.005);
+  EXPECT_NEAR(*fitted->calibration.fit.prompt_auroc, *shipped->fit.prompt_auroc, 0.005);
+  EXPECT_GT(*shipped->fit.prompt_auroc, *shipped->fit.length_only_auroc + 0.1);
+  EXPECT_GT(Find(*fitted, "draft head").auroc, Find(*fitted, "logprob_mean").auroc + 0.05);
+  ASSERT_TRUE(shipped->draft && fitted->calibration.draft);
+  EXPECT_EQ(shipped->draft->features, fitted->calibration.draft->features);
 }
 
 TEST(FitCalibration, RefusesWhatItCannotLearnFrom) {
