@@ -19,7 +19,8 @@ class Process {
   // Long enough for a loaded machine under sanitizers; reached only by a test that fails.
   static constexpr absl::Duration kPatience = absl::Seconds(120);
 
-  // Runs argv[0]; `environment` ("NAME=value") is added to ours. Its stdout and stderr are one stream.
+  // Runs argv[0]; `environment` ("NAME=value") is added to ours. Its stdout and stderr are one
+  // stream.
   explicit Process(const std::vector<std::string>& argv,
                    const std::vector<std::string>& environment = {});
   ~Process();  // kills it if it still runs
