@@ -14,6 +14,12 @@ if(NEARFAR_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${NEARFAR_CCACHE})
 endif()
 
+# lld links the many test programs several times faster than the default linker.
+find_program(NEARFAR_LLD ld.lld)
+if(NEARFAR_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
 add_compile_options(-Wall -Wextra -Wno-unused-parameter)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   add_compile_options(-Wthread-safety)
