@@ -16,9 +16,11 @@ TEST(Utf8, EveryCutJoinsToTheSameText) {
   const std::string text = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
     Utf8Joiner joiner;
-    std::string first = joiner.Add(text.substr(0, cut));
-    EXPECT_EQ(ToValidUtf8(first), first);
-    EXPECT_EQ(first + joiner.Add(text.substr(cut)) + joiner.Finish(), text) << cut;
+    std::string joined = joiner.Add(text.substr(0, cut));
+    EXPECT_EQ(ToValidUtf8(joined), joined);
+    joined += joiner.Add(text.substr(cut));
+    joined += joiner.Finish();
+    EXPECT_EQ(joined, text) << cut;
   }
 }
 
