@@ -1,6 +1,7 @@
 # nearfar_test(NAME SOURCES a.cc ... LIBS x y [LABELS l ...] [WORKING_DIRECTORY d])
 # One GoogleTest binary and one ctest entry. Labels used: "model" (needs a default model file),
-# "long" (only with scripts/test.sh --long).
+# "long" (only with scripts/test.sh --long), "native" (too slow under emulation: thousands of tokens of
+# whole models).
 find_package(GTest REQUIRED)
 
 function(nearfar_test name)
