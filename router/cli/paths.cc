@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 // The environment is read before threads start and never written.
 std::string Environment(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+  const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
 

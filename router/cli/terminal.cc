@@ -49,7 +49,7 @@ void Write(std::FILE* file, absl::string_view text) {
 }  // namespace
 
 Terminal Terminal::ForProcess() {
-  const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): before threads
+  const char* no_color = std::getenv("NO_COLOR");
   const bool plain = no_color != nullptr && *no_color != '\0';
   return Terminal(stdout, stderr, isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && !plain, 0);
 }

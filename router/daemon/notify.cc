@@ -11,7 +11,7 @@
 namespace nearfar::daemon {
 
 bool NotifyServiceManager(const std::string& state) {
-  const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe)
+  const char* path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address = {};
   if (path == nullptr || path[0] == '\0' || std::strlen(path) >= sizeof(address.sun_path)) {
     return false;

@@ -23,13 +23,11 @@ size_t ValueOf(std::string_view line, std::string_view name) {
 
 // Tests change no environment while this reads it.
 std::filesystem::path ModelFolder() {
-  // NOLINTBEGIN(concurrency-mt-unsafe)
   if (const char* folder = std::getenv("NEARFAR_MODELS"); folder != nullptr && *folder != 0) {
     return folder;
   }
   const char* home = std::getenv("HOME");
   return std::filesystem::path(home == nullptr ? "" : home) / ".cache/nearfar/models";
-  // NOLINTEND(concurrency-mt-unsafe)
 }
 
 }  // namespace
