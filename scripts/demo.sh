@@ -91,7 +91,7 @@ listen:
 serve: {router: false, inference: true}
 model: {path: $far_model}
 state_dir: far-state
-price: {input_usd_per_mtok: 0.10, output_usd_per_mtok: 0.40}
+price: {input_usd_per_mtok: 3.00, output_usd_per_mtok: 15.00}
 END
 cat >"$work/near.yaml" <<END
 schema_version: 1
@@ -112,7 +112,7 @@ write_policy() {
   cat >"$work/policy.yaml.new" <<END
 schema_version: 1
 name: demo
-value: {right_answer_usd: 0.004, second_usd: 0.00002}
+value: {right_answer_usd: 0.001, second_usd: 0.00002}
 near:
   model: $near_model
   $calibration
@@ -124,7 +124,7 @@ far:
     tls: {ca_file: certs/ca.crt, cert_file: certs/client.crt, key_file: certs/client.key}
     trust: owner
     model: $far_model
-    price: {input_usd_per_mtok: 0.10, output_usd_per_mtok: 0.40}
+    price: {input_usd_per_mtok: 3.00, output_usd_per_mtok: 15.00}
 budget: {limit_usd: $1, window: 24h, when_spent: answer_near}
 rules:
   - name: keep-secrets-home

@@ -67,7 +67,8 @@ void DecodeQ6_K(const BlockQ6_K& block, float* x) {
     const Place at = PlaceOf(i);
     const int low = (block.low_bits[at.low_byte] >> at.low_shift) & 15;
     const int high = (block.high_bits[at.high_byte] >> at.high_shift) & 3;
-    const float scale = d * static_cast<float>(block.scales[i / kSubBlock]);
+    const int8_t sub_scale = block.scales[i / kSubBlock];
+    const float scale = d * static_cast<float>(sub_scale);
     x[i] = scale * static_cast<float>((low | high << 4) - kLevels);
   }
 }

@@ -67,6 +67,7 @@ std::optional<std::vector<double>> HeadInputs(const std::vector<std::string>& fe
                                               HeadKind kind, const Signals& signals,
                                               std::optional<double> prompt_near) {
   std::vector<BoundHead::Slot> slots;
+  slots.reserve(features.size());
   for (const std::string& name : features) slots.push_back(BoundHead::FindSlot(name, kind));
   return BoundHead::ReadAll(slots, signals, prompt_near);
 }
