@@ -7,8 +7,10 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
+#include "absl/base/call_once.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -91,7 +93,9 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(const CloudOptions& option
 // (a call's end was its last owner), it would wait for itself. So one channel that leads nowhere is
 // kept for good, and the threads with it.
 void HoldCallbackThreads() {
-  static grpc::GenericStub* const held = [] {
+  static absl::once_flag once;
+  static std::atomic<grpc::GenericStub*> held{nullptr};
+  absl::call_once(once, [] {
     auto* stub = new grpc::GenericStub(
         grpc::CreateCustomChannel("", /*creds=*/nullptr, grpc::ChannelArguments()));
     struct Call {
@@ -103,9 +107,8 @@ void HoldCallbackThreads() {
     // Fails at once; that it was made is what takes hold of the threads.
     stub->UnaryCall(&call->context, "/none", grpc::StubOptions(), &call->request, &call->response,
                     [call](const grpc::Status&) {});
-    return stub;
-  }();
-  (void)held;
+    held = stub;
+  });
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ class RetryStubTest : public ::testing::Test {
     options.retries = retries_;
     stub_ = MakeRetryStub(fake_, options);
   }
+  // Calls that never end keep their stub, which keeps its calls.
+  ~RetryStubTest() override { fake_->calls.clear(); }
+
   std::unique_ptr<CloudCall> Start(absl::Time deadline = absl::InfiniteFuture()) {
     StubRequest request;
     request.deadline = deadline;
