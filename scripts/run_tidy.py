@@ -17,12 +17,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def compiled_sources(database):
-    """Sources of the product and its tests; generated ones lie in the build folder."""
+    """Sources of the product. Generated ones lie in the build folder; tests are held by what they test,
+    and would take the time of the sources."""
     entries = json.loads((database / "compile_commands.json").read_text(encoding="utf-8"))
     sources = set()
     for entry in entries:
         path = pathlib.Path(entry["file"])
-        if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "build"):
+        if path.is_relative_to(ROOT) and not any(
+                path.is_relative_to(ROOT / left_out) for left_out in ("build", "tests")):
             sources.add(path.relative_to(ROOT))
     return sorted(sources)
 
@@ -44,13 +46,13 @@ def default_base():
 
 
 def order(sources, changed):
-    """Changed sources, then those of changed headers, then the product, then its tests."""
+    """Changed sources, then those of changed headers, then the rest."""
     def rank(path):
         if path in changed:
             return 0
         if path.with_suffix(".h") in changed:
             return 1
-        return 3 if path.parts[0] == "tests" else 2
+        return 2
     return sorted(sources, key=lambda path: (rank(path), str(path)))
 
 

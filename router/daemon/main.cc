@@ -149,4 +149,13 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace nearfar::daemon
 
-int main(int argc, char** argv) { return nearfar::daemon::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // Our own code throws nothing; a library that does (no memory, say) ends in one line and a code.
+  try {
+    return nearfar::daemon::Main(argc, argv);
+  } catch (...) {
+    std::fputs("nearfard: a library threw an exception; this is a defect, please report it\n",
+               stderr);
+    return nearfar::daemon::kExitSoftware;
+  }
+}
