@@ -132,7 +132,7 @@ HeldOut Judge(std::string name, const std::vector<double>& scores,
 
 double QuantileOf(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[static_cast<size_t>(share * (values.size() - 1) + 0.5)];
+  return values.empty() ? 0 : values[std::lround(share * static_cast<double>(values.size() - 1))];
 }
 
 // Fits every head of one calibration over the same folds.
