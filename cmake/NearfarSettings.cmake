@@ -14,9 +14,10 @@ if(NEARFAR_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${NEARFAR_CCACHE})
 endif()
 
-# lld links the many test programs several times faster than the default linker.
+# lld links the many test programs several times faster than the default linker. A cross compiler looks
+# for one of its own name, which Debian does not have.
 find_program(NEARFAR_LLD ld.lld)
-if(NEARFAR_LLD)
+if(NEARFAR_LLD AND NOT CMAKE_CROSSCOMPILING)
   add_link_options(-fuse-ld=lld)
 endif()
 
