@@ -15,16 +15,22 @@ namespace {
 
 TEST(ThreadTimer, RunsInTheOrderOfTimesAndForgetsWhatIsCancelled) {
   auto timer = MakeThreadTimer();
-  absl::Notification done;
+  absl::Notification held, all_there, done;
   std::vector<int> order;  // of the timer's thread, read after `done`
-  uint64_t never = timer->Schedule(absl::Milliseconds(1), [&] { order.push_back(9); });
-  timer->Cancel(never);
-  timer->Schedule(absl::Milliseconds(3), [&] {
-    order.push_back(2);
-    done.Notify();
+  // The thread is held until everything is scheduled; hours apart, so that no delay of this machine
+  // changes the order.
+  timer->Schedule(absl::ZeroDuration(), [&] {
+    held.Notify();
+    all_there.WaitForNotification();
   });
-  timer->Schedule(absl::Milliseconds(2), [&] { order.push_back(1); });
-  timer->Schedule(absl::ZeroDuration(), [&] { order.push_back(0); });
+  held.WaitForNotification();
+  uint64_t never = timer->Schedule(-absl::Hours(9), [&] { order.push_back(9); });
+  timer->Schedule(-absl::Hours(1), [&] { order.push_back(2); });
+  timer->Schedule(-absl::Hours(2), [&] { order.push_back(1); });
+  timer->Schedule(-absl::Hours(3), [&] { order.push_back(0); });
+  timer->Schedule(absl::Milliseconds(1), [&] { done.Notify(); });
+  timer->Cancel(never);
+  all_there.Notify();
   done.WaitForNotification();
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
   timer->Cancel(never);  // without effect
