@@ -24,7 +24,7 @@ class PolicyReloaderTest : public ::testing::Test {
     Write(PolicyNamed("first"));
     ReloaderOptions options;
     options.path = path_;
-    options.apply = [this](const PolicyConfig& config) {
+    options.apply = [](const PolicyConfig& config) {
       return config.name == "refused" ? absl::FailedPreconditionError("not this one")
                                       : absl::OkStatus();
     };
