@@ -37,15 +37,10 @@ step "set-up"
 scripts/setup.sh --minimal || exit $?
 
 step "build"
-build=build/demo
 # Only the two programs; the tests' libraries are not needed for them.
-if ! { cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DNEARFAR_BUILD_TESTS=OFF &&
-       cmake --build $build --target nearfar nearfard -j "$(nproc)"; } >$build.log 2>&1; then
-  tail -n 20 $build.log
-  die "the build failed; the whole log is $build.log"
-fi
-nearfar=$PWD/$build/router/cli/nearfar
-nearfard=$PWD/$build/router/daemon/nearfard
+scripts/build.sh demo nearfar nearfard || exit $?
+nearfar=$PWD/build/demo/router/cli/nearfar
+nearfard=$PWD/build/demo/router/daemon/nearfard
 
 step "models"
 scripts/models.sh qwen2.5-coder-0.5b qwen2.5-coder-1.5b || exit $?

@@ -36,18 +36,6 @@ heading() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
 skip() { echo "SKIPPED: $1: $2"; echo "skip	$1	$2" >>"$results/extra.tsv"; }
 fail() { echo "FAILED: $1: $2"; echo "fail	$1	$2" >>"$results/extra.tsv"; }
 
-# build NAME: configures and builds the preset; the log is shown where it failed.
-build() {
-  local preset=$1 log="$results/build-$1.log"
-  shift
-  if { cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -j "$jobs"; } >"$log" 2>&1; then
-    return 0
-  fi
-  grep -nE 'error|FAILED|CMake Error' "$log" | head -n 30
-  tail -n 15 "$log"
-  return 1
-}
-
 # run_tests LABEL BUILD_FOLDER [ctest arguments]: one ctest run whose results are kept under LABEL.
 run_tests() {
   local label=$1 folder=$2
@@ -80,11 +68,11 @@ if ! scripts/models.sh; then
 fi
 
 heading "build, native (preset dev)"
-if build dev; then
+if scripts/build.sh dev; then
   heading "tests, native"
   run_tests native build/dev
 else
-  fail "native build" "see $results/build-dev.log"
+  fail "native build" "see build/dev.log"
 fi
 
 # under_qemu CPU...: the engine's arm64 tests, once for each CPU model.
@@ -108,8 +96,8 @@ arm64_tests() {
     return
   fi
   heading "build, arm64"
-  if ! build arm64; then
-    fail "arm64 build" "see $results/build-arm64.log"
+  if ! scripts/build.sh arm64; then
+    fail "arm64 build" "see build/arm64.log"
     return
   fi
   under_qemu cortex-a53 max
@@ -122,11 +110,11 @@ if $arm; then arm64_tests; fi
 if $long; then
   for sanitizer in asan tsan; do
     heading "build, $sanitizer"
-    if build "$sanitizer"; then
+    if scripts/build.sh "$sanitizer"; then
       heading "tests, $sanitizer"
       run_tests "$sanitizer" "build/$sanitizer"
     else
-      fail "$sanitizer build" "see $results/build-$sanitizer.log"
+      fail "$sanitizer build" "see build/$sanitizer.log"
     fi
   done
 fi
