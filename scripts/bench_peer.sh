@@ -55,10 +55,8 @@ install_peer() {
 }
 
 build_nearfar() {
-  local build="$ROOT/build/release"
-  cmake -S "$ROOT" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
-  cmake --build "$build" --target engine_bench >/dev/null
-  program="$build/tests/bench/engine_bench"
+  "$ROOT/scripts/build.sh" release engine_bench >&2
+  program="$ROOT/build/release/tests/bench/engine_bench"
 }
 
 # measure SIDE MODEL THREADS: one line of JSON.

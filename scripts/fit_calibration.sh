@@ -28,7 +28,7 @@ for candidate in build/release build/dev build/demo; do
   [ -x $candidate/router/cli/nearfar ] && nearfar=$candidate/router/cli/nearfar && break
 done
 if [ -z "$nearfar" ]; then
-  echo "fit_calibration.sh: nearfar is not built (cmake --preset release && cmake --build --preset release)" >&2
+  echo "fit_calibration.sh: nearfar is not built (scripts/build.sh release nearfar)" >&2
   exit 69
 fi
 

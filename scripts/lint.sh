@@ -39,14 +39,7 @@ check() {
   fi
 }
 
-layout() {
-  local files
-  mapfile -t files < <(git ls-files '*.cc' '*.h')
-  clang-format --dry-run --Werror "${files[@]}" 2>&1 | grep -E 'error:' | cut -d: -f1 | sort | uniq -c |
-    awk '{print $2 ": " $1 " places (clang-format -i " $2 ")"; bad = 1} END {exit bad}'
-}
-
-check "layout (clang-format)" layout
+check "layout" python3 scripts/check_layout.py
 check "floors" python3 scripts/check_floors.py
 check "documents" python3 scripts/check_docs.py
 check "clang-tidy" python3 scripts/run_tidy.py --minutes "$minutes"
