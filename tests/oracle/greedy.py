@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes golden/greedy-<model>.json: 64 greedy tokens of llama.cpp on 20 chat prompts.
+"""Makes golden/greedy-<model>.json and golden/plain-<model>.json: 64 greedy tokens of llama.cpp on 20
+chat prompts each.
 
   {"model", "peer", "prompts": [{"text", "ids": [...], "tokens": [...], "margins": [...]}]}
 
@@ -7,12 +8,15 @@ ids is the templated conversation, tokens the answer (its end-of-turn token incl
 ends within 64), margins[i] the distance in nats between the two best tokens at tokens[i].
 Read by tests/local_engine/model/golden_test.cc.
 
-The 20 are those of PROMPTS whose answers are most decided: the least margin of the whole answer, in
-the peer's distribution and in the plain reference's (reference_model.py), is widest. 8-bit activations
-alone move a margin of the small models by some tenths of a nat, a greedy answer never comes back once
-it has parted, and so undecided answers tell nothing: with --self the script counts how many answers
-to the first 20 prompts llama.cpp itself changes when only its flash attention is switched. nearfar has
-no part in the choice.
+`plain` holds the first 20 of PROMPTS as they come; nearfar is asked for each next token of the peer's
+own answer. `greedy` is for answers that run free. 8-bit activations alone move a margin of the small
+models by some tenths of a nat and a greedy answer never comes back once it has parted, so undecided
+answers tell nothing there: its 20 are those of PROMPTS whose answers are most decided, that is, whose
+least margin of the whole answer, in the peer's distribution and in the plain reference's
+(reference_model.py), is widest. nearfar has no part in either choice.
+
+--self says how far llama.cpp agrees with itself, by both measures, when only its flash attention is
+switched.
 """
 
 import argparse
@@ -156,11 +160,11 @@ PROMPTS += [f"Repeat the word {word} until you are told to stop: {' '.join([word
             for word in ("tree", "river", "seven", "Haus", "bonjour", "🌊")]
 
 
-def answer(peer, text):
+def answer(peer, text, least_margin=HOPELESS_NATS, least_tokens=LEAST_TOKENS):
     """The peer's whole answer; None if it is too short or not decided enough."""
     ids = peer.chat_ids(text)
-    tokens, margins = peer.greedy(ids, TOKENS, HOPELESS_NATS)
-    if min(margins) < HOPELESS_NATS or len(tokens) < LEAST_TOKENS:
+    tokens, margins = peer.greedy(ids, TOKENS, least_margin)
+    if min(margins) < least_margin or len(tokens) < least_tokens:
         return None
     return {"text": text, "ids": ids, "tokens": tokens,
             "margins": [round(margin, 4) for margin in margins]}
@@ -190,34 +194,47 @@ def make(name, threads):
     print(f"{name}: {len(answers)} of {len(PROMPTS)} answers are decided; least margins of the chosen "
           f"{decided[candidates[0]['text']]:.2f} .. {decided[candidates[CHOSEN - 1]['text']]:.2f} nats, "
           f"{sum(len(found['tokens']) for found in chosen)} tokens", flush=True)
+    write("greedy", name, chosen)
+    plain = [answer(peer, text, 0, 1) for text in PROMPTS[:CHOSEN]]
+    write("plain", name, plain)
+
+
+def write(kind, name, answers):
     here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "golden", f"greedy-{name}.json"), "w", encoding="ascii") as out:
+    with open(os.path.join(here, "golden", f"{kind}-{name}.json"), "w", encoding="ascii") as out:
         out.write(f'{{"model": "{name}", "peer": "llama-cpp-python {llama_cpp.__version__}",\n')
         out.write(' "prompts": [\n')
-        out.write(",\n".join("  " + json.dumps(p, separators=(",", ":")) for p in chosen))
+        out.write(",\n".join("  " + json.dumps(p, separators=(",", ":")) for p in answers))
         out.write("\n]}\n")
 
 
-def count_self_agreement(name, threads):
-    """How many answers to the first 20 prompts llama.cpp gives again with flash attention."""
+def measure_self_agreement(name, threads):
+    """llama.cpp with flash attention beside llama.cpp without, on the first 20 prompts."""
     plain = PeerModel(model_path(name), threads)
-    answers = [plain.greedy(plain.chat_ids(text), TOKENS)[0] for text in PROMPTS[:CHOSEN]]
+    answers = [answer(plain, text, 0, 1) for text in PROMPTS[:CHOSEN]]
     del plain
     flash = PeerModel(model_path(name), threads, flash_attention=True)
-    equal = sum(flash.greedy(flash.chat_ids(text), TOKENS)[0] == tokens
-                for text, tokens in zip(PROMPTS, answers))
-    print(f"{name}: llama.cpp with flash attention gives {equal} of {CHOSEN} of its own answers without")
+    equal = sum(flash.greedy(found["ids"], TOKENS)[0] == found["tokens"] for found in answers)
+    parted = []
+    for found in answers:
+        logits = flash.logits(found["ids"] + found["tokens"])[len(found["ids"]) - 1:-1]
+        parted += [margin for row, token, margin in zip(logits, found["tokens"], found["margins"])
+                   if int(np.argmax(row)) != token]
+    tokens = sum(len(found["tokens"]) for found in answers)
+    print(f"{name}: llama.cpp with flash attention gives {equal} of {CHOSEN} of its own answers "
+          f"without; along those answers it picks another token at {len(parted)} of {tokens} places, "
+          f"the widest margin there {max(parted, default=0):.2f} nats", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--self", action="store_true", dest="own",
-                        help="count how often llama.cpp agrees with itself; writes nothing")
+                        help="how far llama.cpp agrees with itself; writes nothing")
     parser.add_argument("models", nargs="*", default=MODELS)
     arguments = parser.parse_args()
     for name in arguments.models or MODELS:
-        (count_self_agreement if arguments.own else make)(name, arguments.threads)
+        (measure_self_agreement if arguments.own else make)(name, arguments.threads)
 
 
 if __name__ == "__main__":
