@@ -1,5 +1,6 @@
-// Each kind has its own small scanner over the bytes; none looks further than a bounded number of
-// bytes from where it stands, so the whole is linear. Figures on labelled strings: docs/privacy.md.
+// Each kind has its own small scanner over the text in its plain spelling (policies/text/
+// scan_text.h); none looks further than a bounded number of bytes from where it stands, so the
+// whole is linear. Figures on labelled strings: docs/privacy.md.
 #include "policies/detectors/pii.h"
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "policies/text/scan_text.h"
 
 namespace nearfar {
 namespace {
@@ -59,13 +62,14 @@ unsigned char SolidAfter(std::string_view text, size_t i) {
 bool IsLocalPart(unsigned char c) { return IsAlnum(c) || c >= 0x80 || OneOf(c, "._%+-'"); }
 
 bool IsFileEnding(std::string_view lower) {
-  constexpr std::string_view kEndings[] = {"png", "jpg", "jpeg", "gif",  "svg",  "webp", "js",
-                                           "css", "ts",  "mjs",  "html", "json", "py"};
+  constexpr std::string_view kEndings[] = {"png", "jpg", "jpeg", "gif", "svg",  "webp",
+                                           "js",  "css", "ts",   "mjs", "html", "json"};
   return std::find(std::begin(kEndings), std::end(kEndings), lower) != std::end(kEndings);
 }
 
-// The domain that starts at i: labels of letters, digits and hyphens, the last one letters.
-bool IsDomainAt(std::string_view text, size_t i) {
+// Bytes of the domain that starts at i: labels of letters, digits and hyphens, the last one
+// letters; 0 = none.
+size_t DomainLength(std::string_view text, size_t i) {
   size_t labels = 0, label_start = i, last_start = i, last_end = i;
   const size_t limit = std::min(text.size(), i + 255);
   size_t at = i;
@@ -78,20 +82,30 @@ bool IsDomainAt(std::string_view text, size_t i) {
     if (c != '.') break;
     label_start = at + 1;
   }
-  if (labels < 2) return false;
+  if (labels < 2) return 0;
   const std::string_view last = text.substr(last_start, last_end - last_start);
-  if (last.size() < 2 || last.back() == '-') return false;
+  if (last.size() < 2 || last.back() == '-') return 0;
   const bool letters = std::all_of(last.begin(), last.end(),
                                    [](unsigned char c) { return IsAlpha(c) || c >= 0x80; });
-  if (!letters && !StartsWith(last, "xn--")) return false;
-  return !IsFileEnding(LowerAscii(last));
+  if (!letters && !StartsWith(last, "xn--")) return 0;
+  return IsFileEnding(LowerAscii(last)) ? 0 : last_end - i;
 }
 
-// The word that holds i has "://" before i.
-bool IsInUrl(std::string_view text, size_t i) {
+// i stands in the authority of a URL: "://" is before it in its word, and no path, query or
+// fragment has begun since.
+bool IsInAuthority(std::string_view text, size_t i) {
   size_t start = i;
   while (start > 0 && i - start < 128 && static_cast<unsigned char>(text[start - 1]) > ' ') --start;
-  return text.substr(start, i - start).find("://") != std::string_view::npos;
+  const std::string_view before = text.substr(start, i - start);
+  const size_t scheme = before.rfind("://");
+  return scheme != std::string_view::npos &&
+         before.find_first_of("/?#", scheme + 3) == std::string_view::npos;
+}
+
+// git@host:path, where the domain ends at `end`.
+bool IsRepository(std::string_view text, std::string_view local, size_t end) {
+  const unsigned char path = At(text, end + 1);
+  return local == "git" && At(text, end) == ':' && (IsAlnum(path) || OneOf(path, "/~._-"));
 }
 
 bool HasEmail(std::string_view text) {
@@ -100,11 +114,12 @@ bool HasEmail(std::string_view text) {
     while (start > 0 && at - start < 64 && IsLocalPart(text[start - 1])) --start;
     while (start < at && OneOf(text[start], ".'")) ++start;
     if (start == at || text[at - 1] == '.') continue;
-    // git@host:path is an address of a repository; user:key@host in a URL is a secret, found
-    // elsewhere.
-    if (text.substr(start, at - start) == "git") continue;
-    if (Before(text, start) == ':' && IsInUrl(text, start)) continue;
-    if (IsDomainAt(text, at + 1)) return true;
+    const size_t domain = DomainLength(text, at + 1);
+    if (domain == 0) continue;
+    if (IsRepository(text, text.substr(start, at - start), at + 1 + domain)) continue;
+    // user:key@host in a URL is a secret, found elsewhere.
+    if (Before(text, start) == ':' && IsInAuthority(text, start)) continue;
+    return true;
   }
   return false;
 }
@@ -119,40 +134,37 @@ struct DigitRun {
     std::string_view Of(std::string_view text) const { return text.substr(begin, end - begin); }
   };
   std::vector<Group> groups;
+  bool cut = false;  // a bound ended it: more digits follow
 };
 
-bool IsSeparator(unsigned char c) { return c == ' ' || (OneOf(c, "-./()")); }
+bool IsSeparator(unsigned char c) { return c == ' ' || OneOf(c, "-./()"); }
 
-// A no-break space or a typographic hyphen counts as its plain form; bytes taken, 0 = none.
-size_t SeparatorAt(std::string_view text, size_t i, char* plain) {
-  if (IsSeparator(At(text, i))) return *plain = text[i], 1;
-  if (StartsWith(text.substr(i), "\xC2\xA0") || StartsWith(text.substr(i), "\xE2\x80\xAF")) {
-    *plain = ' ';
-    return text[i] == '\xC2' ? 2 : 3;
-  }
-  if (StartsWith(text.substr(i), "\xE2\x80\x91") || StartsWith(text.substr(i), "\xE2\x80\x93")) {
-    return *plain = '-', 3;
-  }
-  return 0;
-}
-
-// The run whose first digit stands at i; at most 12 groups and 24 digits.
+// The run whose first digit stands at i. It ends with the 12th group or with the one that holds the
+// 24th digit: longer than any number that is looked for, whichever group that begins with.
 DigitRun ReadRun(std::string_view text, size_t i) {
   DigitRun run;
   size_t digits = 0;
-  while (i < text.size() && IsDigit(text[i]) && run.groups.size() < 12 && digits < 24) {
+  while (i < text.size() && IsDigit(text[i])) {
+    if (run.groups.size() == 12 || digits >= 24) {
+      run.cut = true;
+      break;
+    }
     DigitRun::Group group{i, i, ""};
     while (group.end < text.size() && IsDigit(text[group.end])) ++group.end;
     digits += group.end - group.begin;
     i = group.end;
-    char plain = 0;
-    for (size_t taken; group.separator.size() < 3 && (taken = SeparatorAt(text, i, &plain)) > 0;) {
-      group.separator.push_back(plain);
-      i += taken;
+    while (group.separator.size() < 3 && IsSeparator(At(text, i))) {
+      group.separator.push_back(text[i++]);
     }
     run.groups.push_back(std::move(group));
   }
   return run;
+}
+
+size_t DigitCount(const DigitRun& run, size_t first, size_t count) {
+  size_t digits = 0;
+  for (size_t g = first; g < first + count; ++g) digits += run.groups[g].end - run.groups[g].begin;
+  return digits;
 }
 
 std::string Digits(std::string_view text, const DigitRun& run, size_t first, size_t count) {
@@ -219,13 +231,16 @@ bool IsCardGrouping(const std::vector<int>& lengths) {
 }
 
 bool IsCard(std::string_view text, const DigitRun& run, size_t first, size_t count) {
+  const size_t length = DigitCount(run, first, count);
+  if (length < 13 || length > 19) return false;
+  // A '+' begins an international number, which has at most 15 digits (E.164).
+  if (Before(text, run.groups[first].begin) == '+' && length <= 15) return false;
   for (size_t g = first; g + 1 < first + count; ++g) {
     const std::string& separator = run.groups[g].separator;
     if (separator != " " && separator != "-") return false;
     if (separator != run.groups[first].separator) return false;
   }
   const std::string digits = Digits(text, run, first, count);
-  if (digits.size() < 13 || digits.size() > 19) return false;
   return IsCardGrouping(Lengths(run, first, count)) && HasIssuer(digits) && PassesLuhn(digits);
 }
 
@@ -322,9 +337,9 @@ bool IsPhoneSeparator(const std::string& s, bool clear) {
 // Part of arithmetic, a price, a fraction or a longer token on either side.
 bool StandsAlone(std::string_view text, size_t begin, size_t end, bool cue) {
   const unsigned char before = Before(text, begin);
-  if (IsAlnum(before) || (OneOf(before, "_$#-./,+=*"))) return false;
+  if (IsAlnum(before) || OneOf(before, "_$#-./,+=*")) return false;
   const unsigned char after = At(text, end);
-  if (IsAlnum(after) || (OneOf(after, "_%*="))) return false;
+  if (IsAlnum(after) || OneOf(after, "_%*=")) return false;
   const bool joined = OneOf(after, ".,-:/");
   if (joined && IsAlnum(At(text, end + 1))) return false;
   const unsigned char solid_before = SolidBefore(text, begin), solid_after = SolidAfter(text, end);
@@ -333,22 +348,25 @@ bool StandsAlone(std::string_view text, size_t begin, size_t end, bool cue) {
   return !OneOf(solid_before, "=*^<>");
 }
 
-// begin: where the number starts with its '+' or '('.
+// The window of `count` groups from `first` is a phone number. What is part of a card is one only
+// where a '+' or a cue says so.
 bool IsPhone(std::string_view text, const PhoneCues& cues, const DigitRun& run, size_t first,
-             size_t count) {
-  size_t begin = run.groups[first].begin;
+             size_t count, bool in_card) {
+  size_t begin = run.groups[first].begin;  // moves to where the '+' or '(' stands
   const size_t end = run.groups[first + count - 1].end;
-  const std::string digits = Digits(text, run, first, count);
-  if (digits.size() < 7 || digits.size() > 16) return false;
+  const size_t length = DigitCount(run, first, count);
+  if (length < 7 || length > 16) return false;
   const bool parenthesis = Before(text, begin) == '(';
   if (parenthesis) --begin;
   const bool plus = Before(text, begin) == '+';
   if (plus) --begin;
   const bool cue = cues.Near(begin);
+  if (in_card && !plus && !cue) return false;
   for (size_t g = first; g + 1 < first + count; ++g) {
     if (!IsPhoneSeparator(run.groups[g].separator, cue || plus)) return false;
   }
   if (!StandsAlone(text, begin, end, cue)) return false;
+  const std::string digits = Digits(text, run, first, count);
   if (plus) {  // E.164: a country code and at most 15 digits in all
     const unsigned char solid = SolidBefore(text, begin);
     const bool sum = IsDigit(solid) || solid == ')' || solid == '=' || IsAlpha(solid);
@@ -362,14 +380,17 @@ bool IsPhone(std::string_view text, const PhoneCues& cues, const DigitRun& run, 
 
 // --- IP addresses --------------------------------------------------------------------------------
 
-bool IsVersionCue(std::string_view lower, size_t begin) {
-  const size_t start = begin > 12 ? begin - 12 : 0;
-  const std::string_view near = lower.substr(start, begin - start);
-  constexpr std::string_view kCues[] = {"version", "release", "section", "chapter", "build",
-                                        "rev ",    "v.",      "clause",  "firmware"};
-  return std::any_of(std::begin(kCues), std::end(kCues), [&](std::string_view cue) {
-    return near.find(cue) != std::string_view::npos;
-  });
+// The word right before begin says that a version or a section is counted. A word further off says
+// nothing of the number: "build host 10.1.2.3".
+bool FollowsVersionWord(std::string_view lower, size_t begin) {
+  size_t end = begin;
+  while (end > 0 && begin - end < 4 && OneOf(lower[end - 1], " :=.\"'")) --end;
+  size_t start = end;
+  while (start > 0 && end - start < 12 && IsAlpha(lower[start - 1])) --start;
+  constexpr std::string_view kWords[] = {"version", "versions", "release", "section", "chapter",
+                                         "build",   "rev",      "v",       "clause",  "firmware"};
+  return end < begin && std::find(std::begin(kWords), std::end(kWords),
+                                  lower.substr(start, end - start)) != std::end(kWords);
 }
 
 // Loopback, unspecified and netmasks name nobody.
@@ -395,7 +416,7 @@ bool IsIpv4(std::string_view text, std::string_view lower, const DigitRun& run, 
   if (IsAlpha(At(text, end)) || At(text, end) == '_') return false;
   if (At(text, end) == '.' && IsAlnum(At(text, end + 1))) return false;
   if (At(text, end) == '-' && IsAlpha(At(text, end + 1))) return false;  // 1.2.3.4-beta
-  return !IsNobody(octets) && !IsVersionCue(lower, begin);
+  return !IsNobody(octets) && !FollowsVersionWord(lower, begin);
 }
 
 // A whole token of hex digits and colons (RFC 4291): eight groups, or fewer around one "::".
@@ -449,62 +470,81 @@ bool IsBounded(std::string_view text, const DigitRun& run, size_t first, size_t 
          !IsAlnum(At(text, run.groups[first + count - 1].end));
 }
 
-// As IsBounded, and no decimal point, hyphen or underscore joins more to it.
+// As IsBounded, and no decimal point, hyphen or underscore joins it to another number: behind a
+// word ("visa-4111...", "no.4111...") they part it.
 bool IsDetached(std::string_view text, const DigitRun& run, size_t first, size_t count) {
-  const size_t end = run.groups[first + count - 1].end;
-  return IsBounded(text, run, first, count) &&
-         !OneOf(Before(text, run.groups[first].begin), ".-_") &&
-         !(OneOf(At(text, end), ".-") && IsAlnum(At(text, end + 1)));
+  const size_t begin = run.groups[first].begin, end = run.groups[first + count - 1].end;
+  if (!IsBounded(text, run, first, count)) return false;
+  if (OneOf(Before(text, begin), ".-_") && !IsAlpha(Before(text, begin - 1))) return false;
+  return !(OneOf(At(text, end), ".-") && IsDigit(At(text, end + 1)));
 }
 
-// Marks the groups that belong to cards: what is a card is no phone number.
-std::vector<bool> CardGroups(std::string_view text, const DigitRun& run) {
-  const size_t n = run.groups.size();
-  std::vector<bool> used(n, false);
-  for (size_t first = 0; first < n; ++first) {
-    for (size_t count = n - first; count > 0; --count) {
-      if (!IsDetached(text, run, first, count) || !IsCard(text, run, first, count)) continue;
-      std::fill(used.begin() + static_cast<long>(first),
-                used.begin() + static_cast<long>(first + count), true);
+// Cards, phone numbers and IPv4 addresses.
+class NumberScanner {
+ public:
+  NumberScanner(std::string_view text, std::string_view lower)
+      : text_(text), lower_(lower), cues_(lower) {}
+
+  PiiSet Scan() {
+    for (size_t i = 0; i < text_.size();) {
+      if (!IsDigit(text_[i])) {
+        ++i;
+        continue;
+      }
+      const DigitRun run = ReadRun(text_, i);
+      // A run that was cut tells enough of numbers that begin with its first group only: it is read
+      // anew from its second, so that nothing is stepped over and each group is read 12 times at
+      // most.
+      const bool again = run.cut && run.groups.size() > 1;
+      ScanRun(run, again ? 1 : run.groups.size());
+      i = again ? run.groups[1].begin : run.groups.back().end;
+    }
+    return found_;
+  }
+
+ private:
+  // Looks for numbers that begin with one of the first `starts` groups.
+  void ScanRun(const DigitRun& run, size_t starts) {
+    const std::vector<bool> card = CardGroups(run);
+    for (size_t first = 0; first < starts; ++first) {
+      if (HasPhoneAt(run, first, card)) found_ |= static_cast<PiiSet>(Pii::kPhone);
+      if (IsIpv4(text_, lower_, run, first)) found_ |= static_cast<PiiSet>(Pii::kIp);
     }
   }
-  return used;
-}
 
-bool HasPhone(std::string_view text, const PhoneCues& cues, const DigitRun& run,
-              const std::vector<bool>& used) {
-  for (size_t first = 0; first < run.groups.size(); ++first) {
-    for (size_t count = 1; first + count <= run.groups.size() && !used[first + count - 1];
-         ++count) {
-      if (IsBounded(text, run, first, count) && IsPhone(text, cues, run, first, count)) return true;
-    }
-  }
-  return false;
-}
-
-PiiSet ScanNumbers(std::string_view text, std::string_view lower) {
-  const PhoneCues cues(lower);
-  PiiSet found = 0;
-  for (size_t i = 0; i < text.size();) {
-    if (!IsDigit(text[i])) {
-      ++i;
-      continue;
-    }
-    const DigitRun run = ReadRun(text, i);
+  // Which groups belong to cards; one may have begun in the run that was cut before.
+  std::vector<bool> CardGroups(const DigitRun& run) {
     const size_t n = run.groups.size();
-    const std::vector<bool> used = CardGroups(text, run);
-    if (std::find(used.begin(), used.end(), true) != used.end()) {
-      found |= static_cast<PiiSet>(Pii::kCard);
-    }
-    if (HasPhone(text, cues, run, used)) found |= static_cast<PiiSet>(Pii::kPhone);
+    std::vector<bool> card(n, false);
+    for (size_t g = 0; g < n; ++g) card[g] = run.groups[g].begin < card_end_;
     for (size_t first = 0; first < n; ++first) {
-      if (IsIpv4(text, lower, run, first)) found |= static_cast<PiiSet>(Pii::kIp);
+      for (size_t count = n - first; count > 0; --count) {
+        if (!IsDetached(text_, run, first, count) || !IsCard(text_, run, first, count)) continue;
+        found_ |= static_cast<PiiSet>(Pii::kCard);
+        std::fill_n(card.begin() + static_cast<long>(first), count, true);
+        if (first == 0) card_end_ = std::max(card_end_, run.groups[count - 1].end);
+      }
     }
-    // A run that hit its bound is read on from its second half, so that nothing is stepped over.
-    i = n == 12 ? run.groups[n / 2].begin : run.groups[n - 1].end;
+    return card;
   }
-  return found;
-}
+
+  bool HasPhoneAt(const DigitRun& run, size_t first, const std::vector<bool>& card) const {
+    bool in_card = false;
+    for (size_t count = 1; first + count <= run.groups.size(); ++count) {
+      in_card = in_card || card[first + count - 1];
+      if (IsBounded(text_, run, first, count) &&
+          IsPhone(text_, cues_, run, first, count, in_card)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  const std::string_view text_, lower_;
+  const PhoneCues cues_;
+  size_t card_end_ = 0;  // of the last card that began with the first group of a run
+  PiiSet found_ = 0;
+};
 
 // --- IBAN ----------------------------------------------------------------------------------------
 
@@ -724,7 +764,7 @@ Value ReadValue(std::string_view text, size_t i) {
 
 bool HasSymbolOrDigit(std::string_view value) {
   return std::any_of(value.begin(), value.end(),
-                     [](unsigned char c) { return IsDigit(c) || (OneOf(c, "!@#$%^&*_?+~")); });
+                     [](unsigned char c) { return IsDigit(c) || OneOf(c, "!@#$%^&*_?+~"); });
 }
 
 // `assigned`: by ':' or '='; else by "is".
@@ -755,9 +795,6 @@ bool IsAssignmentAt(std::string_view text, std::string_view lower, size_t i, boo
     if (At(text, i + 1) == '=') return false;  // a comparison
     return IsSecretValue(text, SkipBlanks(text, i + 1), strong, true);
   }
-  if (StartsWith(text.substr(i), "\xEF\xBC\x9A")) {  // full-width colon
-    return IsSecretValue(text, SkipBlanks(text, i + 3), strong, true);
-  }
   for (std::string_view is : {"is ", "ist ", "est ", "es ", "was ", "to ", "is: ", "是", "は"}) {
     if (!StartsWith(lower.substr(i), is)) continue;
     return IsSecretValue(text, SkipBlanks(text, i + is.size()), strong, false);
@@ -784,12 +821,13 @@ bool HasAssignment(std::string_view text, std::string_view lower) {
 
 }  // namespace
 
-PiiSet ScanPii(std::string_view text) {
+PiiSet ScanPii(std::string_view written) {
+  const std::string text = NormalizeForScan(written);
   const std::string lower = LowerAscii(text);
   PiiSet found = 0;
-  std::string numbers(text);
+  std::string numbers = text;
   if (MaskIbans(&numbers)) found |= static_cast<PiiSet>(Pii::kIban);
-  found |= ScanNumbers(numbers, lower);
+  found |= NumberScanner(numbers, lower).Scan();
   if (HasEmail(text)) found |= static_cast<PiiSet>(Pii::kEmail);
   if (HasIpv6(text)) found |= static_cast<PiiSet>(Pii::kIp);
   if (HasPrivateKeyBlock(text) || HasKey(text) || HasUrlCredentials(text) ||
