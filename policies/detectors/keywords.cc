@@ -5,12 +5,16 @@
 #include <utility>
 
 #include "policies/text/code_points.h"
+#include "policies/text/scan_text.h"
 
 namespace nearfar {
 namespace {
 
+// The spelling that keywords and text are compared in.
+std::string Fold(std::string_view text) { return FoldText(NormalizeForScan(text)); }
+
 std::string FoldKeyword(std::string_view keyword) {
-  std::string folded = FoldText(keyword);
+  std::string folded = Fold(keyword);
   while (!folded.empty() && folded.back() == ' ') folded.pop_back();
   return folded.substr(std::min(folded.find_first_not_of(' '), folded.size()));
 }
@@ -93,7 +97,7 @@ void KeywordScanner::LinkFailures() {
 
 std::vector<std::string> KeywordScanner::Find(std::string_view text) const {
   if (keywords_.empty()) return {};
-  const std::string folded = FoldText(text);
+  const std::string folded = Fold(text);
   std::vector<bool> found(keywords_.size(), false);
   int32_t node = 0;
   for (size_t pos = 0; pos < folded.size(); ++pos) {

@@ -16,7 +16,9 @@ namespace nearfar {
 class KeywordScanner {
  public:
   // A keyword may hold spaces and punctuation ("top secret", "c++"); runs of white space match any
-  // run. Case is folded as by FoldText. Empty keywords never match.
+  // run. Case is folded as by FoldText, and both are read
+  // in their plain spelling (policies/text/scan_text.h), so that invisible characters hide nothing.
+  // Empty keywords never match.
   explicit KeywordScanner(std::vector<std::string> keywords);
 
   // Those that occur, in the order and spelling they were given. A keyword's edge that is a letter

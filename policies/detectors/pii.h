@@ -1,7 +1,7 @@
-// Finds kinds of personal data and secrets in text: e-mail addresses, phone numbers, payment cards
-// (Luhn and issuer), IBANs (length by country and mod 97), IP addresses, keys and passwords. What
-// the detectors catch and miss is measured on labelled strings and stated in docs/privacy.md. Held
-// by tests/policies/detectors/pii_test.cc.
+// Finds kinds of personal data and secrets in text, as spelled by policies/text/scan_text.h: e-mail
+// addresses, phone numbers, payment cards (Luhn and issuer), IBANs (length by country and mod 97),
+// IP addresses, keys and passwords. What the detectors catch and miss is measured on labelled
+// strings and stated in docs/privacy.md. Held by tests/policies/detectors/pii_test.cc.
 
 #ifndef NEARFAR_POLICIES_DETECTORS_PII_H_
 #define NEARFAR_POLICIES_DETECTORS_PII_H_

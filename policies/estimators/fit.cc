@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <compare>
 #include <deque>
 #include <functional>
 #include <map>
 #include <numeric>
 #include <random>
+#include <string_view>
 
 namespace nearfar {
 namespace {
@@ -175,12 +177,20 @@ double LogLoss(absl::Span<const FitRow> rows, const Design& design, const Logist
   return loss;
 }
 
+// Rising; NaN has its place too, so that the order is one whatever the values are.
 std::vector<size_t> OrderOf(absl::Span<const double> values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return values[a] < values[b]; });
+                   [&](size_t a, size_t b) { return std::weak_order(values[a], values[b]) < 0; });
   return order;
+}
+
+// Behind the last of the values that equal the one at order[begin].
+size_t EndOfTie(absl::Span<const double> values, const std::vector<size_t>& order, size_t begin) {
+  size_t end = begin + 1;
+  while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+  return end;
 }
 
 }  // namespace
@@ -276,8 +286,17 @@ Isotonic FitIsotonic(absl::Span<const double> scores, absl::Span<const double> l
     double mean() const { return label_sum / count; }
   };
   std::vector<Block> blocks;
-  for (size_t i : OrderOf(scores)) {
-    blocks.push_back({scores[i], labels[i], 1});
+  const std::vector<size_t> order = OrderOf(scores);
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    // Rows of one score share one value: they are pooled first, whatever their order.
+    end = EndOfTie(scores, order, begin);
+    Block tie{0, 0, 0};
+    for (size_t i = begin; i < end; ++i) {
+      tie.score_sum += scores[order[i]];
+      tie.label_sum += labels[order[i]];
+      ++tie.count;
+    }
+    blocks.push_back(tie);
     while (blocks.size() > 1 && blocks[blocks.size() - 2].mean() >= blocks.back().mean()) {
       Block& into = blocks[blocks.size() - 2];
       into.score_sum += blocks.back().score_sum;
@@ -304,16 +323,14 @@ Isotonic FitIsotonic(absl::Span<const double> scores, absl::Span<const double> l
 double Auroc(absl::Span<const double> scores, absl::Span<const double> labels) {
   const std::vector<size_t> order = OrderOf(scores);
   double rank_sum = 0, right = 0;
-  for (size_t begin = 0; begin < order.size();) {
-    size_t end = begin;
-    while (end < order.size() && scores[order[end]] == scores[order[begin]]) ++end;
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    end = EndOfTie(scores, order, begin);
     const double mid_rank = (begin + 1 + end) / 2.0;
     for (size_t i = begin; i < end; ++i) {
       if (labels[order[i]] < 0.5) continue;
       rank_sum += mid_rank;
       ++right;
     }
-    begin = end;
   }
   const double wrong = scores.size() - right;
   if (right == 0 || wrong == 0) return 0.5;
@@ -342,22 +359,25 @@ double Brier(absl::Span<const double> probabilities, absl::Span<const double> la
   return probabilities.empty() ? 0 : sum / probabilities.size();
 }
 
-double RiskThreshold(absl::Span<const double> probabilities, absl::Span<const double> labels,
-                     double max_wrong_accepted) {
-  const double n = probabilities.size();
-  const std::vector<size_t> order = OrderOf(probabilities);
-  double wrong = 0, threshold = 2;
-  for (size_t end = order.size(); end > 0;) {
+std::optional<double> RiskThreshold(absl::Span<const double> probabilities,
+                                    absl::Span<const double> labels,
+                                    absl::Span<const std::string> groups,
+                                    double max_wrong_accepted) {
+  assert(probabilities.size() == labels.size() && probabilities.size() == groups.size());
+  std::map<std::string_view, double> sizes;
+  for (const std::string& group : groups) ++sizes[group];
+  // Falling: from the surest row on.
+  std::vector<double> doubts(probabilities.size());
+  std::transform(probabilities.begin(), probabilities.end(), doubts.begin(), std::negate<>());
+  const std::vector<size_t> order = OrderOf(doubts);
+  double risks = 0;  // the sum of the groups' risks
+  std::optional<double> threshold;
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
     // All rows of one probability are accepted together.
-    size_t begin = end;
-    const double p = probabilities[order[end - 1]];
-    while (begin > 0 && probabilities[order[begin - 1]] == p) {
-      wrong += 1 - labels[order[begin - 1]];
-      --begin;
-    }
-    if ((wrong + 1) / (n + 1) > max_wrong_accepted) break;
-    threshold = p;
-    end = begin;
+    end = EndOfTie(doubts, order, begin);
+    for (size_t i = begin; i < end; ++i) risks += (1 - labels[order[i]]) / sizes[groups[order[i]]];
+    if ((risks + 1) / (sizes.size() + 1.0) > max_wrong_accepted) break;
+    threshold = probabilities[order[begin]];
   }
   return threshold;
 }

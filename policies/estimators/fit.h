@@ -10,6 +10,7 @@
 #define NEARFAR_POLICIES_ESTIMATORS_FIT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,8 +52,8 @@ std::vector<double> CrossLogits(absl::Span<const FitRow> rows, absl::Span<const 
 std::pair<double, double> FitPlatt(absl::Span<const double> logits,
                                    absl::Span<const double> labels);
 
-// The non-decreasing steps through (score, label), as points of a line with rising x; y is clamped
-// to [1 / (n + 2), 1 - 1 / (n + 2)].
+// The non-decreasing steps through (score, label), as points of a line with rising x, whatever the
+// order of the rows: equal scores are one point. y is clamped to [1 / (n + 2), 1 - 1 / (n + 2)].
 struct Isotonic {
   std::vector<double> x, y;
 };
@@ -66,11 +67,16 @@ double Ece(absl::Span<const double> probabilities, absl::Span<const double> labe
 double Brier(absl::Span<const double> probabilities, absl::Span<const double> labels);
 
 // The lowest threshold t on the probability such that accepting all with p >= t keeps
-// (n * R + 1) / (n + 1) <= max_wrong_accepted, R being the share of all rows that are accepted and
-// wrong: then E[accepted and wrong] <= max_wrong_accepted on exchangeable rows. Above 1 (nothing is
-// accepted) where no threshold does.
-double RiskThreshold(absl::Span<const double> probabilities, absl::Span<const double> labels,
-                     double max_wrong_accepted);
+// (sum over groups of R_g + 1) / (groups + 1) <= max_wrong_accepted, R_g being the share of group
+// g's rows that are accepted and wrong. Rows of one group are alike (questions of one template), so
+// it is the groups that are exchangeable: on a new one E[accepted and wrong] <= max_wrong_accepted.
+// That is exact for probabilities by a head that saw none of the groups; for cross-fitted ones,
+// each by the head of the other folds, it is approximate. Empty where no threshold keeps it, always
+// so for fewer than 1 / max_wrong_accepted - 1 groups.
+std::optional<double> RiskThreshold(absl::Span<const double> probabilities,
+                                    absl::Span<const double> labels,
+                                    absl::Span<const std::string> groups,
+                                    double max_wrong_accepted);
 
 }  // namespace nearfar
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <string_view>
 #include <unordered_map>
 
 #include "absl/strings/str_cat.h"
@@ -32,8 +33,35 @@ std::vector<std::string> PromptNames() {
   return {PromptFeatureNames().begin(), PromptFeatureNames().end()};
 }
 
+// What the heads of drafts are fitted on: all but the features that tell of the limit a request set
+// rather than of the draft. Outcomes are collected under a short limit, live requests have another
+// one or none, and a weight learned from the one would misread the other.
 std::vector<std::string> DraftNames() {
-  return {DraftFeatureNames().begin(), DraftFeatureNames().end()};
+  std::vector<std::string> names;
+  for (std::string_view name : DraftFeatureNames()) {
+    if (name != "tokens_of_limit" && name != "hit_limit") names.emplace_back(name);
+  }
+  return names;
+}
+
+bool AreDraftFeatures(const std::vector<double>& values) {
+  return values.size() == DraftFeatureNames().size() &&
+         std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+}
+
+absl::Status CheckFeatures(const Outcome& outcome) {
+  if (!outcome.near || !AreDraftFeatures(outcome.near->features) ||
+      outcome.feature_version != kFeatureVersion) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "outcome \"", outcome.id, "\": near.features are not ", DraftFeatureNames().size(),
+        " finite numbers of version ", kFeatureVersion, " (collect again)"));
+  }
+  const std::vector<std::vector<double>>& prefixes = outcome.near->prefixes;
+  const auto bad = std::find_if_not(prefixes.begin(), prefixes.end(), AreDraftFeatures);
+  if (bad == prefixes.end()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("outcome \"", outcome.id, "\": near.prefixes[", bad - prefixes.begin(),
+                   "] are not ", DraftFeatureNames().size(), " finite numbers (collect again)"));
 }
 
 absl::StatusOr<std::vector<Sample>> Join(const std::vector<Question>& questions,
@@ -47,12 +75,7 @@ absl::StatusOr<std::vector<Sample>> Join(const std::vector<Question>& questions,
       return absl::InvalidArgumentError(
           absl::StrCat("outcome \"", outcome.id, "\" has no question (another question file?)"));
     }
-    if (!outcome.near || outcome.near->features.size() != DraftFeatureNames().size() ||
-        outcome.feature_version != kFeatureVersion) {
-      return absl::InvalidArgumentError(absl::StrCat("outcome \"", outcome.id,
-                                                     "\": near.features are not those of version ",
-                                                     kFeatureVersion, " (collect again)"));
-    }
+    if (absl::Status status = CheckFeatures(outcome); !status.ok()) return status;
     Sample sample{found->second, &outcome, {}};
     FillPromptFeatures(found->second->text, &sample.signals.prompt);
     sample.signals.draft.emplace();
@@ -140,13 +163,12 @@ class Fitter {
  public:
   Fitter(const std::vector<Sample>& samples, const CalibrateOptions& options)
       : samples_(samples), options_(options) {
-    std::vector<std::string> groups;
     for (const Sample& sample : samples) {
       const std::string& name = sample.question->template_name;
-      groups.push_back(name.empty() ? sample.question->id : name);
+      groups_.push_back(name.empty() ? sample.question->id : name);
       near_labels_.push_back(sample.outcome->near->score >= 0.5);
     }
-    folds_ = GroupFolds(groups, options.folds, options.seed);
+    folds_ = GroupFolds(groups_, options.folds, options.seed);
   }
 
   CalibrateResult Fit() {
@@ -235,8 +257,8 @@ class Fitter {
     fit.ece = held.ece;
     fit.brier = held.brier;
     for (double risk : kRisks) {
-      fit.risk.emplace_back(risk,
-                            std::min(1.0, RiskThreshold(fitted.held_out, near_labels_, risk)));
+      const auto threshold = RiskThreshold(fitted.held_out, near_labels_, groups_, risk);
+      if (threshold) fit.risk.emplace_back(risk, *threshold);
     }
     if (held.auroc >= kLeastAuroc) result->calibration.draft = std::move(fitted.head);
   }
@@ -260,7 +282,6 @@ class Fitter {
     for (size_t i = 0; i < samples_.size(); ++i) {
       Signals signals = samples_[i].signals;
       for (const std::vector<double>& prefix : samples_[i].outcome->near->prefixes) {
-        if (prefix.size() != DraftFeatureNames().size()) continue;
         signals.draft->dense = prefix;
         rows.push_back(MakeRow(signals, HeadKind::kDraft, DraftNames(), 1 - near_labels_[i]));
         folds.push_back(folds_[i]);
@@ -284,6 +305,7 @@ class Fitter {
   const std::vector<Sample>& samples_;
   const CalibrateOptions& options_;
   std::vector<double> near_labels_;
+  std::vector<std::string> groups_;  // the question's template, or the question itself without one
   std::vector<int> folds_;
 };
 

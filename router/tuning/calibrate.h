@@ -2,8 +2,11 @@
 // model and the risk thresholds, and says how good they are on questions that they did not see.
 //
 // Folds are made of whole templates: a question is never judged by a head that saw its template.
-// A head whose held-out AUROC stays below 0.6 is left out of the calibration.
-// Held by tests/router/tuning/calibrate_test.cc.
+// A head whose held-out AUROC stays below 0.6 is left out of the calibration. Heads of drafts are
+// not fitted on what tells of the request's limit of tokens: outcomes are collected under another
+// one. Risk thresholds take the templates for the unit that is exchangeable, and are approximate:
+// each question is judged by a head of the other folds, not by the one that ships. A bound that no
+// threshold keeps has no entry. Held by tests/router/tuning/calibrate_test.cc.
 
 #ifndef NEARFAR_ROUTER_TUNING_CALIBRATE_H_
 #define NEARFAR_ROUTER_TUNING_CALIBRATE_H_
@@ -44,8 +47,8 @@ struct CalibrateResult {
   std::vector<HeldOut> held_out;
 };
 
-// Errors: InvalidArgument (an outcome without its question, features of another version, fewer than
-// 100 outcomes or only one class), each naming the id or the count.
+// Errors: InvalidArgument (an outcome without its question, features of another version or not
+// finite, fewer than 100 outcomes or only one class), each naming the id or the count.
 absl::StatusOr<CalibrateResult> FitCalibration(const std::vector<Question>& questions,
                                                const std::vector<Outcome>& outcomes,
                                                const CalibrateOptions& options);

@@ -41,10 +41,39 @@ Json SideJson(const SideOutcome& side, bool with_text) {
   return json;
 }
 
-std::vector<double> ReadNumbers(const Json& json) {
+absl::StatusOr<std::vector<double>> ReadNumbers(const Json& json, const std::string& field) {
+  if (!json.is_array()) {
+    return absl::InvalidArgumentError(absl::StrCat(field, ": not a list of numbers"));
+  }
   std::vector<double> values;
-  for (const Json& value : json) values.push_back(value.is_number() ? value.get<double>() : NAN);
+  for (const Json& value : json) {
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, "[", values.size(), "]: not a finite number"));
+    }
+    values.push_back(value.get<double>());
+  }
   return values;
+}
+
+// side->features and side->prefixes, where the object has them.
+absl::Status ReadFeatures(const Json& json, const char* name, SideOutcome* side) {
+  if (json.contains("features")) {
+    auto features = ReadNumbers(json["features"], absl::StrCat(name, ".features"));
+    if (!features.ok()) return features.status();
+    side->features = *std::move(features);
+  }
+  if (!json.contains("prefixes")) return absl::OkStatus();
+  const std::string field = absl::StrCat(name, ".prefixes");
+  if (!json["prefixes"].is_array()) {
+    return absl::InvalidArgumentError(absl::StrCat(field, ": not a list of lists of numbers"));
+  }
+  for (const Json& json_prefix : json["prefixes"]) {
+    auto prefix = ReadNumbers(json_prefix, absl::StrCat(field, "[", side->prefixes.size(), "]"));
+    if (!prefix.ok()) return prefix.status();
+    side->prefixes.push_back(*std::move(prefix));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SideOutcome> ReadSide(const Json& json, const char* name) {
@@ -62,13 +91,14 @@ absl::StatusOr<SideOutcome> ReadSide(const Json& json, const char* name) {
   };
   side.usd = number("usd", 0);
   side.seconds = number("seconds", 0);
-  side.tokens = static_cast<int>(number("tokens", 0));
+  const double tokens = number("tokens", 0);
+  if (!(tokens >= 0 && tokens <= 1e9)) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ".tokens: not a count"));
+  }
+  side.tokens = static_cast<int>(tokens);
   if (json.contains("name") && json["name"].is_string()) side.name = json["name"];
   if (json.contains("text") && json["text"].is_string()) side.text = json["text"];
-  if (json.contains("features")) side.features = ReadNumbers(json["features"]);
-  if (json.contains("prefixes")) {
-    for (const Json& prefix : json["prefixes"]) side.prefixes.push_back(ReadNumbers(prefix));
-  }
+  if (absl::Status status = ReadFeatures(json, name, &side); !status.ok()) return status;
   return side;
 }
 

@@ -39,6 +39,20 @@ TEST(Keywords, PhrasesAndPunctuation) {
   EXPECT_EQ(scanner.Find("issue #421"), Words{});
 }
 
+TEST(Keywords, NothingInvisibleHidesAWord) {
+  const KeywordScanner scanner({"password", "contraseña", "e-mail"});
+  for (const char* text :
+       {"pass\u200bword", "pass\u00adword", "password\u200d", "\u200epassword", "\ufeffpassword",
+        "p\u2060assword", "ｐａｓｓｗｏｒｄ", "PASSWORD\ufe0f"}) {
+    EXPECT_EQ(scanner.Find(text), Words{"password"}) << text;
+  }
+  EXPECT_EQ(scanner.Find("mi contrasen\u0303a"), Words{"contraseña"});
+  EXPECT_EQ(scanner.Find("MI CONTRASEN\u0303A"), Words{"contraseña"});
+  EXPECT_EQ(scanner.Find("contrasena"), Words{});
+  EXPECT_EQ(scanner.Find("an e\u2011mail"), Words{"e-mail"});
+  EXPECT_EQ(KeywordScanner({"contrasen\u0303a"}).Find("contraseña").size(), 1u);
+}
+
 TEST(Keywords, ScriptsWithoutSpaces) {
   const KeywordScanner scanner({"密码", "パスワード"});
   EXPECT_EQ(scanner.Find("我的密码是什么"), Words{"密码"});

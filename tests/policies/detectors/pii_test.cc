@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <vector>
@@ -37,6 +38,20 @@ std::vector<Labelled> ReadLabelled() {
     all.push_back(item);
   }
   return all;
+}
+
+PiiSet Set(std::initializer_list<Pii> kinds) {
+  PiiSet set = 0;
+  for (Pii kind : kinds) set |= static_cast<PiiSet>(kind);
+  return set;
+}
+
+// `text` with another kind of space.
+std::string Spaced(std::string text, const std::string& space) {
+  for (size_t at = 0; (at = text.find(' ', at)) != std::string::npos; at += space.size()) {
+    text.replace(at, 1, space);
+  }
+  return text;
 }
 
 TEST(Pii, PrecisionAndRecall) {
@@ -85,6 +100,60 @@ TEST(Pii, ACardIsFoundBehindOtherNumbers) {
   EXPECT_TRUE(ScanPii("2023 12 4111 1111 1111 1111 123") & static_cast<PiiSet>(Pii::kCard));
   EXPECT_TRUE(ScanPii("1 2 3 4 5 6 7 8 9 10 11 12 13 4111 1111 1111 1111") &
               static_cast<PiiSet>(Pii::kCard));
+}
+
+TEST(Pii, ACardIsFoundWhereverARunIsCut) {
+  for (const char* before : {"2024-01-15 12.30 ", "Order 20240115-1230 ", "1700000000 20240115 ",
+                             "1 2 3 4 5 6 7 8 9 ", "123456789012345678901234567890 "}) {
+    EXPECT_EQ(ScanPii(std::string(before) + "4111 1111 1111 1111"), Set({Pii::kCard})) << before;
+  }
+  // The groups of a card stay its own where the run goes on behind it.
+  EXPECT_EQ(ScanPii("4111 1111 1111 1111 98765 43210 1 2 3 4 5 6 7 8 9"),
+            Set({Pii::kCard, Pii::kPhone}));
+  EXPECT_EQ(ScanPii("4111 1111 1111 1111 1 2 3 4 5 6 7 8 9 10 11 12"), Set({Pii::kCard}));
+}
+
+TEST(Pii, ACalledNumberIsAPhoneNumberThoughItsDigitsSumLikeACard) {
+  EXPECT_EQ(ScanPii("+4915112345678"), Set({Pii::kPhone}));
+  EXPECT_EQ(ScanPii("call 3714 852538 88535"), Set({Pii::kCard, Pii::kPhone}));
+  EXPECT_EQ(ScanPii("3714 852538 88535"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("4915112345678"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("+4111111111111111"), Set({Pii::kCard}));  // no number has 16 digits
+}
+
+TEST(Pii, NoSpellingHidesANumber) {
+  const std::string iban = "DE13 7290 2227 9180 5888 71", card = "4111 1111 1111 1111";
+  for (const char* space : {"\u00a0", "\u202f", "\u2009", "\u3000", "\u200b", "\u2011"}) {
+    EXPECT_EQ(ScanPii(Spaced(iban, space)), Set({Pii::kIban})) << Spaced(iban, space);
+    EXPECT_EQ(ScanPii(Spaced(card, space)), Set({Pii::kCard})) << Spaced(card, space);
+  }
+  EXPECT_EQ(ScanPii(Spaced(card, "\u2014")), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("４１１１１１１１１１１１１１１１"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("هاتف +٤٩ ٣٠ ٩٠١٨٢٠"), Set({Pii::kPhone}));
+  EXPECT_EQ(ScanPii("anna＠example.org"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("an\u00adna@exam\u200bple.org"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("contrasen\u0303a: gato1234"), Set({Pii::kSecret}));
+  EXPECT_EQ(ScanPii("CONTRASEÑA: gato1234"), Set({Pii::kSecret}));
+  EXPECT_EQ(ScanPii("pass\u200bword： hunter2"), Set({Pii::kSecret}));
+}
+
+TEST(Pii, WhatStandsAroundANumberIsNotOverrated) {
+  EXPECT_EQ(ScanPii("visa-4111111111111111"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("Nr.4111111111111111.Danke"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("0.4111111111111111"), PiiSet{0});
+  EXPECT_EQ(ScanPii("12-4111111111111111"), PiiSet{0});
+  EXPECT_EQ(ScanPii("build host 10.1.2.3"), Set({Pii::kIp}));
+  EXPECT_EQ(ScanPii("release to 203.0.113.9"), Set({Pii::kIp}));
+  EXPECT_EQ(ScanPii("\"version\": \"10.1.2.3\", rev. 10.1.2.3"), PiiSet{0});
+}
+
+TEST(Pii, AddressesBesideRepositoriesAndUrls) {
+  EXPECT_EQ(ScanPii("maria@correo.com.py"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("git@example.com"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("write to git@example.com: now"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("git@example.com:~me/repo.git"), PiiSet{0});
+  EXPECT_EQ(ScanPii("https://x.example/compose?to=mailto:anna@example.org"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("https://user:hunter22@example.com/x"), Set({Pii::kSecret}));
 }
 
 TEST(Pii, AnyBytesAndAnyLengthAreSafe) {

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <random>
 #include <set>
+#include <string>
 
 namespace nearfar {
 namespace {
@@ -137,6 +140,29 @@ TEST(FitIsotonic, PoolsWhatFalls) {
   EXPECT_NEAR(line.y.back(), 7 / 8.0, 1e-12);
 }
 
+TEST(FitIsotonic, EqualScoresAreOnePointInAnyOrder) {
+  const std::vector<double> half(10, 0.5);
+  std::vector<double> labels(10, 0);
+  for (size_t right : {size_t{0}, size_t{4}, size_t{9}}) {
+    labels.assign(10, 0);
+    labels[right] = 1;
+    const Isotonic line = FitIsotonic(half, labels);
+    ASSERT_EQ(line.x.size(), 1u) << right;
+    EXPECT_NEAR(line.x[0], 0.5, 1e-12);
+    EXPECT_NEAR(line.y[0], 0.1, 1e-12) << right;
+  }
+  // Ties among others: {0.2: 0 of 2, 0.5: 1 of 2, 0.8: 2 of 2}, read in both directions.
+  std::vector<double> scores = {0.2, 0.2, 0.5, 0.5, 0.8, 0.8}, mixed = {0, 0, 0, 1, 1, 1};
+  const Isotonic up = FitIsotonic(scores, mixed);
+  std::reverse(scores.begin(), scores.end());
+  std::reverse(mixed.begin(), mixed.end());
+  const Isotonic down = FitIsotonic(scores, mixed);
+  EXPECT_EQ(up.x, (std::vector<double>{0.2, 0.5, 0.8}));
+  EXPECT_NEAR(up.y[1], 0.5, 1e-12);
+  EXPECT_EQ(up.x, down.x);
+  EXPECT_EQ(up.y, down.y);
+}
+
 TEST(Auroc, EqualsTheCountOfPairs) {
   std::mt19937_64 random(5);
   std::vector<double> scores, labels;
@@ -168,28 +194,62 @@ TEST(Ece, IsZeroForTheTruthAndLargeForABoast) {
   EXPECT_NEAR(Brier(truth, labels), 0.25, 1e-12);
 }
 
-TEST(RiskThreshold, HoldsItsPromiseInTheMean) {
-  // 400 fresh draws of (calibration set, test set): the mean share accepted and wrong stays below.
-  std::mt19937_64 random(6);
-  const double promised = 0.1;
-  double total = 0;
-  const int kRounds = 400, kRows = 150;
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<double> p, y;
-    for (int i = 0; i < kRows + 1; ++i) {
-      p.push_back(Draw(random));
-      y.push_back(Draw(random) < p.back());
-    }
-    const double t =
-        RiskThreshold(absl::MakeSpan(p).first(kRows), absl::MakeSpan(y).first(kRows), promised);
-    total += p.back() >= t && y.back() < 0.5;
-  }
-  EXPECT_LE(total / kRounds, promised + 0.03);  // two standard errors of 400 draws
-  EXPECT_GE(total / kRounds, promised / 3);     // and it is no empty promise
+// One group a row, or one for each `size` rows that follow each other.
+std::vector<std::string> Groups(int rows, int size = 1) {
+  std::vector<std::string> groups;
+  for (int i = 0; i < rows; ++i) groups.push_back("group" + std::to_string(i / size));
+  return groups;
 }
 
-TEST(RiskThreshold, AcceptsNothingWhereNothingHolds) {
-  EXPECT_GT(RiskThreshold({0.9, 0.8}, {0.0, 0.0}, 0.1), 1);
+// The mean share accepted and wrong on a fresh group, over 400 draws of (calibration set, group).
+// The rows of a group are one question asked `size` times.
+double RiskOnAFreshGroup(double promised, int groups, int size, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  double total = 0;
+  const int kRounds = 400;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<double> p, y;
+    for (int i = 0; i < (groups + 1) * size; ++i) {
+      const bool fresh = i % size == 0;
+      p.push_back(fresh ? Draw(random) : p.back());
+      y.push_back(fresh ? Draw(random) < p.back() : y.back());
+    }
+    const int rows = groups * size;
+    const auto t = RiskThreshold(absl::MakeSpan(p).first(rows), absl::MakeSpan(y).first(rows),
+                                 Groups(rows, size), promised);
+    total += t && p.back() >= *t && y.back() < 0.5;
+  }
+  return total / kRounds;
+}
+
+TEST(RiskThreshold, HoldsItsPromiseInTheMean) {
+  const double risk = RiskOnAFreshGroup(0.1, 150, 1, 6);
+  EXPECT_LE(risk, 0.1 + 0.03);  // two standard errors of 400 draws
+  EXPECT_GE(risk, 0.1 / 3);     // and it is no empty promise
+}
+
+TEST(RiskThreshold, HoldsItsPromiseWhereRowsComeInGroups) {
+  EXPECT_LE(RiskOnAFreshGroup(0.1, 15, 10, 7), 0.1 + 0.03);
+}
+
+TEST(RiskThreshold, CountsGroupsAndNotRows) {
+  // 100 right rows of 4 templates: four exchangeable units cannot promise 0.1.
+  const std::vector<double> p(100, 0.9), y(100, 1.0);
+  EXPECT_EQ(RiskThreshold(p, y, Groups(100, 25), 0.1), std::nullopt);
+  EXPECT_EQ(RiskThreshold(p, y, Groups(100, 25), 0.2), 0.9);
+  EXPECT_EQ(RiskThreshold(p, y, Groups(100), 0.1), 0.9);
+}
+
+TEST(RiskThreshold, IsEmptyWhereNothingHolds) {
+  EXPECT_EQ(RiskThreshold({0.9, 0.8}, {0.0, 0.0}, Groups(2), 0.1), std::nullopt);
+  EXPECT_EQ(RiskThreshold({}, {}, {}, 0.1), std::nullopt);
+}
+
+TEST(Figures, EndOnNumbersThatAreNotFinite) {
+  const double nan = std::nan("");
+  EXPECT_GE(Auroc({0.1, nan, 0.9, nan}, {0.0, 1.0, 1.0, 0.0}), 0);
+  EXPECT_LE(FitIsotonic({0.1, nan, 0.9}, {0.0, 1.0, 1.0}).x.size(), 3u);
+  RiskThreshold({0.1, nan, 0.9}, {0.0, 1.0, 1.0}, Groups(3), 0.5);
 }
 
 }  // namespace

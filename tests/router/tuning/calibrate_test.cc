@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <random>
+#include <string_view>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "policies/estimators/draft_features.h"
@@ -13,7 +18,11 @@
 namespace nearfar {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pointwise;
 
 double Draw(std::mt19937_64& random) { return (random() >> 11) * 0x1.0p-53; }
 
@@ -83,9 +92,32 @@ TEST(FitCalibration, FitsEveryHeadAndJudgesIt) {
   EXPECT_NEAR(result->far_right, 0.8, 0.1);
   EXPECT_GE(calibration.median_tokens, 10);
   EXPECT_GE(calibration.p90_tokens, calibration.median_tokens);
-  ASSERT_EQ(calibration.fit.risk.size(), 5u);
-  for (size_t i = 1; i < 5; ++i) {
+  // 20 templates cannot promise 0.02; the other bounds have an entry each.
+  ASSERT_EQ(calibration.fit.risk.size(), 4u);
+  EXPECT_EQ(calibration.fit.risk[0].first, 0.05);
+  for (size_t i = 1; i < 4; ++i) {
     EXPECT_LE(calibration.fit.risk[i].second, calibration.fit.risk[i - 1].second);
+  }
+}
+
+// Outcomes are collected under another limit than the one that live requests set.
+TEST(FitCalibration, FitsOnNothingThatTellsOfTheLimit) {
+  World world = MakeWorld(100);
+  const auto names = DraftFeatureNames();
+  for (Outcome& outcome : world.outcomes) {
+    for (size_t f = 0; f < names.size(); ++f) {
+      const bool limit = std::string_view(names[f]) == "tokens_of_limit" ||
+                         std::string_view(names[f]) == "hit_limit";
+      if (limit) outcome.near->features[f] = outcome.near->score < 0.5;
+    }
+    outcome.near->prefixes = {outcome.near->features};
+  }
+  const auto result = FitCalibration(world.questions, world.outcomes, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (const auto& head : {result->calibration.draft, result->calibration.prefix}) {
+    ASSERT_TRUE(head.has_value());
+    EXPECT_EQ(head->features.size(), names.size() - 2);
+    EXPECT_THAT(head->features, Not(Contains(AnyOf("tokens_of_limit", "hit_limit"))));
   }
 }
 
@@ -112,6 +144,55 @@ TEST(FitCalibration, LeavesOutAHeadThatKnowsNothing) {
   EXPECT_TRUE(result->calibration.draft.has_value());
 }
 
+constexpr double kSame = 1e-3;  // what another compiler's arithmetic may differ by
+
+MATCHER(IsSame, "") { return std::abs(std::get<0>(arg) - std::get<1>(arg)) < kSame; }
+
+void ExpectSameHead(const std::optional<LogisticHead>& fitted,
+                    const std::optional<LogisticHead>& shipped, const std::string& name) {
+  SCOPED_TRACE(name);
+  ASSERT_EQ(fitted.has_value(), shipped.has_value());
+  if (!fitted) return;
+  EXPECT_EQ(fitted->features, shipped->features);
+  EXPECT_THAT(fitted->weights, Pointwise(IsSame(), shipped->weights));
+  EXPECT_THAT(fitted->means, Pointwise(IsSame(), shipped->means));
+  EXPECT_THAT(fitted->scales, Pointwise(IsSame(), shipped->scales));
+  EXPECT_NEAR(fitted->bias, shipped->bias, kSame);
+  EXPECT_EQ(fitted->hash_bits, shipped->hash_bits);
+  ASSERT_EQ(fitted->hashed_weights.size(), shipped->hashed_weights.size());
+  for (const auto& [bucket, weight] : fitted->hashed_weights) {
+    ASSERT_TRUE(shipped->hashed_weights.contains(bucket)) << bucket;
+    EXPECT_NEAR(weight, shipped->hashed_weights.at(bucket), kSame) << bucket;
+  }
+  ASSERT_TRUE(fitted->platt && shipped->platt);
+  EXPECT_NEAR(fitted->platt->first, shipped->platt->first, kSame);
+  EXPECT_NEAR(fitted->platt->second, shipped->platt->second, kSame);
+}
+
+void ExpectSameFit(const Calibration& fitted, const Calibration& shipped) {
+  ExpectSameHead(fitted.prompt_near, shipped.prompt_near, "prompt_near");
+  ASSERT_EQ(fitted.prompt_far.size(), shipped.prompt_far.size());
+  for (size_t i = 0; i < fitted.prompt_far.size(); ++i) {
+    EXPECT_EQ(fitted.prompt_far[i].target_model, shipped.prompt_far[i].target_model);
+    ExpectSameHead(fitted.prompt_far[i].head, shipped.prompt_far[i].head, "prompt_far");
+  }
+  ExpectSameHead(fitted.draft, shipped.draft, "draft");
+  ExpectSameHead(fitted.prefix, shipped.prefix, "prefix");
+  EXPECT_EQ(fitted.median_tokens, shipped.median_tokens);
+  EXPECT_EQ(fitted.p90_tokens, shipped.p90_tokens);
+  EXPECT_EQ(fitted.fit.questions, shipped.fit.questions);
+  EXPECT_NEAR(*fitted.fit.auroc, *shipped.fit.auroc, kSame);
+  EXPECT_NEAR(*fitted.fit.ece, *shipped.fit.ece, kSame);
+  EXPECT_NEAR(*fitted.fit.brier, *shipped.fit.brier, kSame);
+  EXPECT_NEAR(*fitted.fit.prompt_auroc, *shipped.fit.prompt_auroc, kSame);
+  EXPECT_NEAR(*fitted.fit.length_only_auroc, *shipped.fit.length_only_auroc, kSame);
+  ASSERT_EQ(fitted.fit.risk.size(), shipped.fit.risk.size());
+  for (size_t i = 0; i < fitted.fit.risk.size(); ++i) {
+    EXPECT_EQ(fitted.fit.risk[i].first, shipped.fit.risk[i].first);
+    EXPECT_NEAR(fitted.fit.risk[i].second, shipped.fit.risk[i].second, kSame);
+  }
+}
+
 // The calibration that ships is what its own command makes of the outcomes beside it, and it knows
 // more than the prompt's length does.
 TEST(FitCalibration, ReproducesTheShippedFile) {
@@ -124,13 +205,9 @@ TEST(FitCalibration, ReproducesTheShippedFile) {
   ASSERT_TRUE(questions.ok() && outcomes.ok());
   const auto fitted = FitCalibration(*questions, *outcomes, {});
   ASSERT_TRUE(fitted.ok()) << fitted.status();
-  EXPECT_EQ(fitted->questions, shipped->fit.questions);
-  EXPECT_NEAR(*fitted->calibration.fit.auroc, *shipped->fit.auroc, 0.005);
-  EXPECT_NEAR(*fitted->calibration.fit.prompt_auroc, *shipped->fit.prompt_auroc, 0.005);
+  ExpectSameFit(fitted->calibration, *shipped);
   EXPECT_GT(*shipped->fit.prompt_auroc, *shipped->fit.length_only_auroc + 0.1);
   EXPECT_GT(Find(*fitted, "draft head").auroc, Find(*fitted, "logprob_mean").auroc + 0.05);
-  ASSERT_TRUE(shipped->draft && fitted->calibration.draft);
-  EXPECT_EQ(shipped->draft->features, fitted->calibration.draft->features);
 }
 
 TEST(FitCalibration, RefusesWhatItCannotLearnFrom) {
@@ -148,6 +225,14 @@ TEST(FitCalibration, RefusesWhatItCannotLearnFrom) {
   old.outcomes[3].feature_version = kFeatureVersion + 1;
   EXPECT_THAT(FitCalibration(old.questions, old.outcomes, {}).status().ToString(),
               HasSubstr("collect again"));
+  World endless = MakeWorld(150);
+  endless.outcomes[3].near->features[2] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(FitCalibration(endless.questions, endless.outcomes, {}).status().ToString(),
+              HasSubstr("\"q3\": near.features are not 20 finite numbers"));
+  World cut = MakeWorld(150);
+  cut.outcomes[4].near->prefixes.push_back({1, 2});
+  EXPECT_THAT(FitCalibration(cut.questions, cut.outcomes, {}).status().ToString(),
+              HasSubstr("\"q4\": near.prefixes[1] are not 20 finite numbers"));
 }
 
 }  // namespace

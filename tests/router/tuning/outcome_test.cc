@@ -60,5 +60,19 @@ TEST(Outcome, RefusesBadLines) {
   }
 }
 
+TEST(Outcome, NamesTheNumberThatIsNone) {
+  const auto message = [](const std::string& near) {
+    const auto outcomes = LoadOutcomes(Write(R"({"id":"a","near":{"score":1,)" + near + "}}"));
+    return std::string(outcomes.status().message());
+  };
+  EXPECT_THAT(message(R"("features":[0.5,null])"),
+              HasSubstr(":1: near.features[1]: not a finite number"));
+  EXPECT_THAT(message(R"("features":7)"), HasSubstr("near.features: not a list of numbers"));
+  EXPECT_THAT(message(R"("prefixes":[[1],[2,"x"]])"),
+              HasSubstr("near.prefixes[1][1]: not a finite number"));
+  EXPECT_THAT(message(R"("prefixes":{})"), HasSubstr("near.prefixes: not a list of lists"));
+  EXPECT_THAT(message(R"("tokens":1e300)"), HasSubstr("near.tokens: not a count"));
+}
+
 }  // namespace
 }  // namespace nearfar
