@@ -156,9 +156,9 @@ class PolicyReader {
     if (file_.has_name() && file_.name().empty()) Error("name", "is empty");
     ReadValue();
     ReadNear();
-    for (int i = 0; i < file_.far_size(); ++i) ReadFar(i);
+    for (int i = 0; i < file_.far_size() && !reading_->is_full(); ++i) ReadFar(i);
     ReadBudget();
-    for (int i = 0; i < file_.rules_size(); ++i) ReadRule(i);
+    for (int i = 0; i < file_.rules_size() && !reading_->is_full(); ++i) ReadRule(i);
     ReadChoose();
     ReadDraft();
     ReadStream();
@@ -526,7 +526,9 @@ class CalibrationReader {
     if (file_.has_prompt_near()) {
       calibration.prompt_near = ReadHead(file_.prompt_near(), "prompt_near", HeadKind::kPrompt);
     }
-    for (int i = 0; i < file_.prompt_far_size(); ++i) ReadFarHead(i, &calibration);
+    for (int i = 0; i < file_.prompt_far_size() && !reading_->is_full(); ++i) {
+      ReadFarHead(i, &calibration);
+    }
     if (file_.has_draft()) {
       calibration.draft = ReadHead(file_.draft(), "draft", HeadKind::kDraft);
     }

@@ -59,6 +59,16 @@ TEST(BadFiles, EveryMistakeIsToldAtItsPlace) {
   EXPECT_EQ(actual, ReadText(folder + "expected.txt"));
 }
 
+// Rules by the thousand, each without anything: the reader stops where no error is kept.
+TEST(BadFiles, OfNothingButMistakesEndEarly) {
+  std::string text = "schema_version: 1\nrules: [";
+  while (text.size() < (size_t{1} << 17)) text += "{},";
+  const auto config = ParsePolicy(text + "]", "f");
+  const std::string message(config.status().message());
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 1000);
+  EXPECT_THAT(message, HasSubstr("there are more mistakes"));
+}
+
 // --- presets -------------------------------------------------------------------------------------
 
 TEST(Presets, EachLoadsAndDecides) {
