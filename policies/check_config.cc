@@ -94,6 +94,9 @@ class Checker {
     }
     if (calibration->draft) CheckHeadOf("draft", *calibration->draft, HeadKind::kDraft);
     if (calibration->prefix) CheckHeadOf("prefix", *calibration->prefix, HeadKind::kDraft);
+    if (absl::Status status = calibration->CheckPrefix(); !status.ok()) {
+      Add("near.calibration", absl::StrCat("prefix_deviation ", status.message()));
+    }
   }
 
   void CheckFar(size_t i) {

@@ -535,6 +535,10 @@ class CalibrationReader {
     if (file_.has_prefix()) {
       calibration.prefix = ReadHead(file_.prefix(), "prefix", HeadKind::kDraft);
     }
+    if (file_.has_prefix_deviation()) calibration.prefix_deviation = file_.prefix_deviation();
+    if (absl::Status status = calibration.CheckPrefix(); !status.ok()) {
+      reading_->AddError("prefix_deviation", std::string(status.message()));
+    }
     calibration.median_tokens = AtLeastZero("length.median_tokens", file_.length().median_tokens());
     calibration.p90_tokens = AtLeastZero("length.p90_tokens", file_.length().p90_tokens());
     ReadFit(&calibration);
@@ -698,6 +702,7 @@ v1::CalibrationFile ToFile(const Calibration& calibration) {
   }
   if (calibration.draft) CopyHead(*calibration.draft, file.mutable_draft());
   if (calibration.prefix) CopyHead(*calibration.prefix, file.mutable_prefix());
+  if (calibration.prefix_deviation) file.set_prefix_deviation(*calibration.prefix_deviation);
   if (calibration.median_tokens != 0) {
     file.mutable_length()->set_median_tokens(calibration.median_tokens);
   }

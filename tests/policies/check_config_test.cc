@@ -138,6 +138,17 @@ TEST(CheckPolicyConfig, FarIsWantedButNotThere) {
   EXPECT_EQ(FieldsOf(config), (std::vector<std::string>{"near.when_unknown", "choose.route"}));
 }
 
+TEST(CheckPolicyConfig, APrefixHeadsDeviation) {
+  PolicyConfig config = ConfigOf(PolicyKind::kCascade);
+  auto calibration = CalibrationOf(0.5, 0.5, 0.5);
+  calibration->prefix_deviation = -1;
+  config.near.calibration = calibration;
+  const auto errors = CheckPolicyConfig(config);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].field, "near.calibration");
+  EXPECT_THAT(errors[0].message, testing::HasSubstr("prefix_deviation must be"));
+}
+
 TEST(CheckPolicyConfig, DeepConditionsEnd) {
   RuleCondition condition;
   condition.kind = RuleCondition::Kind::kOffline;

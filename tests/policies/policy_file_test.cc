@@ -263,6 +263,7 @@ Calibration FullCalibration() {
   c.prompt_near->isotonic_y = {0.05, 0.95};
   c.prompt_far.push_back({"big", "f1", ConstantHead(0.8)});
   c.prompt_far.push_back({"bigger", "", ConstantHead(0.9)});
+  c.prefix_deviation = 0.1 + 0.2;
   c.p90_tokens = 210.5;
   c.fit.questions = 321;
   c.fit.auroc = 0.77;
@@ -300,6 +301,7 @@ TEST(FormatCalibration, ReadsBackToTheSameValue) {
   ExpectSame(*back->prompt_near, *c.prompt_near);
   ExpectSame(*back->draft, *c.draft);
   ExpectSame(*back->prefix, *c.prefix);
+  EXPECT_EQ(back->prefix_deviation, c.prefix_deviation);
   ASSERT_EQ(back->prompt_far.size(), 2u);
   EXPECT_EQ(back->prompt_far[0].target_model, "big");
   EXPECT_EQ(back->prompt_far[0].target_fingerprint, "f1");
