@@ -274,8 +274,12 @@ class PolicyReader {
     }
     config.allow_plaintext = far.allow_plaintext();
     config.model = far.model();
-    config.input_usd_per_mtok = far.price().input_usd_per_mtok();
-    config.output_usd_per_mtok = far.price().output_usd_per_mtok();
+    if (far.price().has_input_usd_per_mtok()) {
+      config.input_usd_per_mtok = far.price().input_usd_per_mtok();
+    }
+    if (far.price().has_output_usd_per_mtok()) {
+      config.output_usd_per_mtok = far.price().output_usd_per_mtok();
+    }
     Word<Trust>(far.has_trust(), far.trust(),
                 {{"owner", Trust::kOwner}, {"third_party", Trust::kThirdParty}},
                 absl::StrCat("far[", i, "].trust"), &config.trust);

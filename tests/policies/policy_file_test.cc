@@ -126,7 +126,8 @@ far:
      key_file: k.pem, server_name: s}, model: big, price: {input_usd_per_mtok: 1,
      output_usd_per_mtok: 2}, trust: owner, context_tokens: 999, api_key: "file:key",
      prior_right: 0.5, expected_ttft_seconds: 3, expected_tokens_per_second: 4, json: false}
-  - {name: b, target: "h:2", allow_plaintext: true, api_key: env:KEY}
+  - {name: b, target: "h:2", allow_plaintext: true, api_key: env:KEY,
+     price: {input_usd_per_mtok: 0, output_usd_per_mtok: 0}}
 budget: {limit_usd: 5, window: 1d12h, pacing: dual, when_spent: refuse, lease_usd: 0.5}
 rules:
   - name: r
@@ -171,6 +172,8 @@ log: {prompt_text: true, keep: 2w}
   EXPECT_TRUE(b.allow_plaintext && b.json);
   EXPECT_EQ(b.trust, Trust::kThirdParty);
   EXPECT_EQ(b.api_key, "env:KEY");
+  EXPECT_EQ(b.input_usd_per_mtok, std::optional<double>(0));
+  EXPECT_EQ(b.output_usd_per_mtok, std::optional<double>(0));
   EXPECT_EQ(config->budget.limit_usd, std::optional<double>(5));
   EXPECT_EQ(config->budget.window, absl::Hours(36));
   EXPECT_EQ(config->budget.pacing, Pacing::kDual);
@@ -215,6 +218,11 @@ TEST(ParsePolicy, WhatIsAbsentHasItsDocumentedDefault) {
   EXPECT_EQ(config->near.when_unknown, Route::kNear);
   EXPECT_EQ(config->near.calibration, nullptr);
   EXPECT_EQ(config->budget.limit_usd, std::nullopt);
+  const auto unpriced =
+      ParsePolicy("schema_version: 1\nfar: [{name: a, target: \"unix:/a\"}]", "p");
+  ASSERT_TRUE(unpriced.ok()) << unpriced.status();
+  EXPECT_EQ(unpriced->far[0].input_usd_per_mtok, std::nullopt);
+  EXPECT_EQ(unpriced->far[0].output_usd_per_mtok, std::nullopt);
   EXPECT_EQ(config->budget.window, absl::Hours(24));
   EXPECT_EQ(config->choose.kind, PolicyKind::kFixed);
   EXPECT_EQ(config->choose.route, Route::kNear);

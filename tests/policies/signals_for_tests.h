@@ -21,6 +21,8 @@ inline FarConfig FarNamed(const std::string& name) {
   FarConfig far;
   far.name = name;
   far.target = "unix:/run/" + name;
+  far.input_usd_per_mtok = 1;
+  far.output_usd_per_mtok = 4;
   return far;
 }
 
