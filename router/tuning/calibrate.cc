@@ -130,19 +130,6 @@ HeldOut Judge(std::string name, const std::vector<double>& scores,
   return held;
 }
 
-// The standard deviation of the probabilities' logits around these.
-double DeviationOf(const std::vector<double>& probabilities, const std::vector<double>& logits) {
-  constexpr double kLeast = 1e-6;  // of a probability: its logit is finite
-  double squares = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const double p = std::clamp(probabilities[i], kLeast, 1 - kLeast);
-    squares += std::pow(std::log(p / (1 - p)) - logits[i], 2);
-  }
-  // However well these questions were fitted, a prefix is no certainty.
-  constexpr double kLeastDeviation = 0.1;
-  return std::max(std::sqrt(squares / static_cast<double>(logits.size())), kLeastDeviation);
-}
-
 double QuantileOf(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
   return values.empty() ? 0 : values[std::lround(share * static_cast<double>(values.size() - 1))];
@@ -251,9 +238,7 @@ class Fitter {
       fit.risk.emplace_back(risk,
                             std::min(1.0, RiskThreshold(fitted.held_out, near_labels_, risk)));
     }
-    if (held.auroc < kLeastAuroc) return;
-    result->calibration.draft = std::move(fitted.head);
-    draft_held_out_ = std::move(fitted.held_out);
+    if (held.auroc >= kLeastAuroc) result->calibration.draft = std::move(fitted.head);
   }
 
   // Each draft feature by itself, in the better direction: what a fitted head must beat.
@@ -268,29 +253,25 @@ class Fitter {
     }
   }
 
-  // What the draft head will say of the finished draft, given the draft so far: every kept prefix
-  // is taught its draft's held-out probability, and the held-out residuals give the deviation.
+  // P(rejected | prefix): every kept prefix of a draft carries the draft's own fate.
   void FitPrefix(CalibrateResult* result) {
-    if (!result->calibration.draft) return;
     std::vector<FitRow> rows;
-    std::vector<double> right;
     std::vector<int> folds;
     for (size_t i = 0; i < samples_.size(); ++i) {
       Signals signals = samples_[i].signals;
       for (const std::vector<double>& prefix : samples_[i].outcome->near->prefixes) {
         if (prefix.size() != DraftFeatureNames().size()) continue;
         signals.draft->dense = prefix;
-        rows.push_back(MakeRow(signals, HeadKind::kDraft, DraftNames(), draft_held_out_[i]));
-        right.push_back(near_labels_[i]);
+        rows.push_back(MakeRow(signals, HeadKind::kDraft, DraftNames(), 1 - near_labels_[i]));
         folds.push_back(folds_[i]);
       }
     }
     if (rows.size() < kFewestOutcomes) return;
-    const std::vector<double> logits = CrossLogits(rows, folds, DraftNames(), DraftOptions());
-    result->held_out.push_back(Judge("prefix head", logits, right, false));
+    Fitted fitted = FitHead(rows, DraftNames(), folds, options_.folds, DraftOptions());
+    result->held_out.push_back(
+        Judge("prefix head (rejection)", fitted.held_out, LabelsOf(rows), true));
     if (result->held_out.back().auroc < kLeastAuroc) return;
-    result->calibration.prefix = FitLogistic(rows, DraftNames(), DraftOptions());
-    result->calibration.prefix_deviation = DeviationOf(LabelsOf(rows), logits);
+    result->calibration.prefix = std::move(fitted.head);
   }
 
   void FitLength(Calibration* calibration) const {
@@ -303,7 +284,6 @@ class Fitter {
   const std::vector<Sample>& samples_;
   const CalibrateOptions& options_;
   std::vector<double> near_labels_;
-  std::vector<double> draft_held_out_;  // set where the draft head was good enough
   std::vector<int> folds_;
 };
 
