@@ -1,13 +1,17 @@
 #include "policies/check_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "policies/detectors/keywords.h"
 #include "policies/detectors/pii.h"
 #include "policies/estimators/bound_head.h"
+#include "policies/estimators/prompt_features.h"
 #include "policies/kinds/kind.h"
 #include "policies/rules.h"
 
@@ -20,6 +24,11 @@ constexpr const char* kProtocols[] = {"nearfar"};
 
 bool StartsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
+}
+
+bool IsKnownLanguage(std::string_view tag) {
+  const absl::Span<const char* const> known = KnownLanguages();
+  return std::find(known.begin(), known.end(), tag) != known.end();
 }
 
 // Collects mistakes; the Check* methods follow the schema from top to bottom.
@@ -94,6 +103,9 @@ class Checker {
     }
     if (calibration->draft) CheckHeadOf("draft", *calibration->draft, HeadKind::kDraft);
     if (calibration->prefix) CheckHeadOf("prefix", *calibration->prefix, HeadKind::kDraft);
+    if (absl::Status status = calibration->CheckPrefix(); !status.ok()) {
+      Add("near.calibration", absl::StrCat("prefix_deviation ", status.message()));
+    }
   }
 
   void CheckFar(size_t i) {
@@ -107,12 +119,22 @@ class Checker {
       Add(at + "name", absl::StrCat("'", far.name, "' is the name of an earlier far target too"));
     }
     CheckFarTarget(far, at);
-    Range(at + "price.input_usd_per_mtok", far.input_usd_per_mtok, 0, kInfinity);
-    Range(at + "price.output_usd_per_mtok", far.output_usd_per_mtok, 0, kInfinity);
+    CheckPrice(at + "price.input_usd_per_mtok", far.input_usd_per_mtok);
+    CheckPrice(at + "price.output_usd_per_mtok", far.output_usd_per_mtok);
     Range(at + "context_tokens", static_cast<double>(far.context_tokens), 64, 1e8);
     Range(at + "prior_right", far.prior_right, 0, 1);
     Range(at + "expected_ttft_seconds", far.expected_ttft_seconds, 0, kInfinity);
     Above(at + "expected_tokens_per_second", far.expected_tokens_per_second, 0);
+  }
+
+  void CheckPrice(const std::string& field, std::optional<double> usd) {
+    if (usd) {
+      Range(field, *usd, 0, kInfinity);
+    } else if (config_.budget.limit_usd) {
+      Add(field,
+          "is missing, and what has no price never reaches budget.limit_usd (say what the target "
+          "charges; 0 if it is free)");
+    }
   }
 
   void CheckFarTarget(const FarConfig& far, const std::string& at) {
@@ -210,9 +232,9 @@ class Checker {
       case RuleCondition::Kind::kNot:
         return CheckChildren(condition, at, depth);
       case RuleCondition::Kind::kKeyword:
-        return CheckWords(condition, at + ".keyword");
+        return CheckKeywords(condition, at + ".keyword");
       case RuleCondition::Kind::kLanguage:
-        return CheckWords(condition, at + ".language");
+        return CheckLanguages(condition, at + ".language");
       case RuleCondition::Kind::kPii:
         if (condition.pii == 0) Add(at + ".pii", "names no kind of personal data");
         return;
@@ -236,17 +258,46 @@ class Checker {
     }
   }
 
-  void CheckWords(const RuleCondition& condition, const std::string& at) {
+  void CheckKeywords(const RuleCondition& condition, const std::string& at) {
     if (condition.words.empty()) Add(at, "is empty (list at least one word)");
     for (size_t i = 0; i < condition.words.size(); ++i) {
-      if (condition.words[i].find_first_not_of(" \t\r\n") == std::string::npos) {
+      // What is not found in its own text is found in none.
+      if (KeywordScanner({condition.words[i]}).Find(condition.words[i]).empty()) {
         Add(absl::StrCat(at, "[", i, "]"), "is empty");
       }
     }
   }
 
+  void CheckLanguages(const RuleCondition& condition, const std::string& at) {
+    if (condition.words.empty()) Add(at, "is empty (list at least one language)");
+    for (size_t i = 0; i < condition.words.size(); ++i) {
+      const std::string& word = condition.words[i];
+      if (IsKnownLanguage(word)) continue;
+      // "en-US", "EN": the primary tag is what is told apart.
+      const std::string tag = absl::AsciiStrToLower(word.substr(0, word.find_first_of("-_")));
+      Add(absl::StrCat(at, "[", i, "]"),
+          absl::StrCat("'", word, "' is not a language that is recognised (",
+                       IsKnownLanguage(tag) ? absl::StrCat("did you mean ", tag, "? ") : "",
+                       "known: ", absl::StrJoin(KnownLanguages(), ", "), ")"));
+    }
+  }
+
+  // A bound that the signal cannot pass would hold always, or (where it is `never`) at no time.
+  void CheckBound(const SignalName& signal, const std::string& at, const char* side,
+                  std::optional<double> bound, double never) {
+    if (!bound || !std::isfinite(*bound)) return;
+    const std::string field = absl::StrCat(at, ".", side);
+    Range(field, *bound, signal.low, signal.high);
+    if (*bound == never) {
+      Add(field, absl::StrCat("can never hold: ", signal.name, " is never ", side, " ", never));
+    }
+  }
+
   void CheckSignal(const RuleCondition& condition, const std::string& at) {
-    if (FindSignalName(condition.signal) == nullptr) {
+    if (const SignalName* signal = FindSignalName(condition.signal)) {
+      CheckBound(*signal, at, "above", condition.above, signal->high);
+      CheckBound(*signal, at, "below", condition.below, signal->low);
+    } else {
       Add(at + ".signal",
           absl::StrCat("'", condition.signal, "' is not a known signal (known: ",
                        absl::StrJoin(SignalNames(), ", ",
@@ -316,26 +367,42 @@ class Checker {
   std::set<std::string> far_names_, rule_names_;
 };
 
-// The host of "dns:///host:port", "dns://authority/host:port", "ipv4:host:port" or "host:port".
-std::string_view HostOf(std::string_view target) {
+// The addresses of "dns:///host:port", "dns://authority/host:port", "host:port", or of gRPC's
+// lists, "ipv4:host:port,host:port".
+std::string_view AddressesOf(std::string_view target) {
   const size_t slash = target.rfind('/');
   if (slash != std::string_view::npos) target.remove_prefix(slash + 1);
   for (std::string_view scheme : {"dns:", "ipv4:", "ipv6:"}) {
     if (StartsWith(target, scheme)) target.remove_prefix(scheme.size());
   }
-  if (StartsWith(target, "[")) return target.substr(1, target.find(']') - 1);
-  return target.substr(0, target.rfind(':'));
+  return target;
+}
+
+// The host of "host:port" or "[host]:port".
+std::string_view HostOf(std::string_view address) {
+  if (StartsWith(address, "[")) return address.substr(1, address.find(']') - 1);
+  return address.substr(0, address.rfind(':'));
+}
+
+bool IsLoopback(std::string_view host) {
+  if (host == "localhost" || host == "::1") return true;
+  // 127/8 in dotted form only: "127.evil.example" is a name.
+  return StartsWith(host, "127.") &&
+         host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 }  // namespace
 
 bool IsLocalTarget(std::string_view target) {
   if (StartsWith(target, "unix:") || StartsWith(target, "unix-abstract:")) return true;
-  const std::string_view host = HostOf(target);
-  if (host == "localhost" || host == "::1") return true;
-  // 127/8 in dotted form only: "127.evil.example" is a name.
-  return StartsWith(host, "127.") &&
-         host.find_first_not_of("0123456789.") == std::string_view::npos;
+  // gRPC calls whichever address of a list answers: every one counts.
+  std::string_view rest = AddressesOf(target);
+  while (true) {
+    const size_t comma = rest.find(',');
+    if (!IsLoopback(HostOf(rest.substr(0, comma)))) return false;
+    if (comma == std::string_view::npos) return true;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
 std::vector<FieldError> CheckPolicyConfig(const PolicyConfig& config) {

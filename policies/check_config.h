@@ -21,7 +21,7 @@ struct FieldError {
 // All mistakes, in the order of the schema; empty = none. Pure: opens no file.
 std::vector<FieldError> CheckPolicyConfig(const PolicyConfig& config);
 
-// True of a gRPC target on this machine: a Unix socket or a loopback address.
+// True of a gRPC target on this machine: a Unix socket or loopback addresses, every one of a list.
 bool IsLocalTarget(std::string_view target);
 
 }  // namespace nearfar

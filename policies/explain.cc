@@ -94,6 +94,9 @@ double Distance(const Flip& flip) {
 std::optional<Flip> NearestFlip(const Dial& dial, Route route, const Policy& policy,
                                 const Signals& signals) {
   if (!(dial.current >= dial.low && dial.current <= dial.high)) return std::nullopt;
+  // Setting the input to what it is may itself change the route: an application's P(near right)
+  // judges drafts that the calibration cannot. Such a dial tells of no change.
+  if (RouteAt(dial, dial.current, policy, signals) != route) return std::nullopt;
   const std::optional<Flip> up = FlipToward(dial, 1, route, policy, signals);
   const std::optional<Flip> down = FlipToward(dial, -1, route, policy, signals);
   if (!up || !down) return up ? up : down;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numbers>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "policies/detectors/keywords.h"
 #include "policies/detectors/pii.h"
 #include "policies/estimators/bound_head.h"
+#include "policies/estimators/prompt_features.h"
 #include "policies/kinds/all_kinds.h"
 #include "policies/rules.h"
 #include "policies/value.h"
@@ -46,6 +48,11 @@ std::optional<Home> MustStayHome(const Signals& signals, const RuleOutcome& rule
                              unsure ? " (a signal of it is unknown: privacy fails closed)" : "")};
   }
   if (signals.request.local_only) return Home{Reason::kRequest, "local_only"};
+  if (signals.request.route == Route::kNear) return Home{Reason::kRequest, "route near"};
+  if (rules.routed_by != nullptr &&
+      (rules.routed_by->route == Route::kNear || rules.routed_by->route == Route::kRefuse)) {
+    return Home{Reason::kRule, absl::StrCat("rule ", Quoted(rules.routed_by->name))};
+  }
   return std::nullopt;
 }
 
@@ -131,22 +138,22 @@ void CheckAbilities(const Signals& signals, FarOption* option) {
   }
 }
 
-// Why near must not (hard) or should not (soft) answer; empty = it may.
+// Why near cannot or should not answer.
 struct NearLimit {
-  bool hard = false;
   Reason reason = Reason::kNearFailed;
   std::string detail;
 };
 
+// What near cannot do: far must answer.
 std::optional<NearLimit> HardNearLimit(const Signals& signals) {
   if (!signals.near.available) {
-    return NearLimit{true, Reason::kNearFailed, "the near model is not available"};
+    return NearLimit{Reason::kNearFailed, "the near model is not available"};
   }
   const int64_t context = signals.near.context_tokens;
   if (context > 0 && signals.prompt.tokens &&
       *signals.prompt.tokens + std::min(kMinPaidTokens, signals.request.max_tokens) > context) {
     return NearLimit{
-        true, Reason::kContextTooLong,
+        Reason::kContextTooLong,
         absl::StrCat(*signals.prompt.tokens, " prompt tokens, near context ", context)};
   }
   return std::nullopt;
@@ -155,31 +162,55 @@ std::optional<NearLimit> HardNearLimit(const Signals& signals) {
 std::optional<NearLimit> DeviceLimit(const PolicyConfig& config, const DeviceSignals& device) {
   const bool plugged_in = device.on_battery && !*device.on_battery;
   if (device.battery && !plugged_in && *device.battery < config.device.battery_floor) {
-    return NearLimit{false, Reason::kDevice,
+    return NearLimit{Reason::kDevice,
                      absl::StrFormat("battery %.2f is below the floor %.2f", *device.battery,
                                      config.device.battery_floor)};
   }
   if (device.thermal && *device.thermal > config.device.thermal_ceiling) {
-    return NearLimit{false, Reason::kDevice, "the device is hotter than device.thermal_ceiling"};
+    return NearLimit{Reason::kDevice, "the device is hotter than device.thermal_ceiling"};
   }
   return std::nullopt;
 }
 
+// What the policy would rather not have near do: far is preferred.
 std::optional<NearLimit> SoftNearLimit(const PolicyConfig& config, const Signals& signals) {
   if (signals.prompt.needs_json && !signals.near.json) {
-    return NearLimit{false, Reason::kCapability, "near does not answer JSON"};
+    return NearLimit{Reason::kCapability, "near does not answer JSON"};
   }
-  if (auto limit = DeviceLimit(config, signals.device)) return limit;
-  const auto& [max_ttft, speed] =
-      std::pair(signals.request.max_ttft_seconds, signals.near.prefill_tokens_per_second);
-  if (max_ttft && speed && *speed > 0 && signals.prompt.tokens &&
-      static_cast<double>(*signals.prompt.tokens) / *speed > *max_ttft) {
-    return NearLimit{
-        false, Reason::kRequest,
-        absl::StrFormat("near needs %.2f s to its first token, max_ttft is %.2f s",
-                        static_cast<double>(*signals.prompt.tokens) / *speed, *max_ttft)};
-  }
-  return std::nullopt;
+  return DeviceLimit(config, signals.device);
+}
+
+// What the request would rather not have near do.
+std::optional<NearLimit> RequestedNearLimit(const Signals& signals) {
+  const std::optional<double> max_ttft = signals.request.max_ttft_seconds;
+  const std::optional<double> speed = signals.near.prefill_tokens_per_second;
+  if (!max_ttft || !speed || *speed <= 0 || !signals.prompt.tokens) return std::nullopt;
+  const double seconds = static_cast<double>(*signals.prompt.tokens) / *speed;
+  if (seconds <= *max_ttft) return std::nullopt;
+  return NearLimit{Reason::kRequest,
+                   absl::StrFormat("near needs %.2f s to its first token, max_ttft is %.2f s",
+                                   seconds, *max_ttft)};
+}
+
+double Logit(double p) { return std::log(p / (1 - p)); }
+
+// P(a standard normal variable is below x).
+double NormalBelow(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+
+// The option that the rule names, where it names one (nullptr = it is not there): data goes to that
+// one or to none. Else the usable one of the highest net value, else a blocked one.
+const FarOption* BestOf(const std::vector<FarOption>& options, const RuleOutcome& rules) {
+  const std::string target = rules.routed_by != nullptr ? rules.routed_by->target : "";
+  const auto worse = [](const FarOption& a, const FarOption& b) {
+    if (a.blocked.has_value() != b.blocked.has_value()) return a.blocked.has_value();
+    return a.value.net_usd < b.value.net_usd;
+  };
+  const auto best =
+      target.empty() ? std::max_element(options.begin(), options.end(), worse)
+                     : std::find_if(options.begin(), options.end(), [&](const FarOption& option) {
+                         return option.far->name == target;
+                       });
+  return best != options.end() ? &*best : nullptr;
 }
 
 // Tokens that near's context leaves for the answer; 0 = all that the request asks for.
@@ -201,7 +232,10 @@ class LadderPolicy : public Policy {
     if (calibration->prompt_near)
       prompt_near_.emplace(&*calibration->prompt_near, HeadKind::kPrompt);
     if (calibration->draft) draft_.emplace(&*calibration->draft, HeadKind::kDraft);
-    if (calibration->prefix) prefix_.emplace(&*calibration->prefix, HeadKind::kDraft);
+    // Without its deviation a prefix head says how a draft stands, not whether it will be rejected.
+    if (calibration->prefix && calibration->prefix_deviation) {
+      prefix_.emplace(&*calibration->prefix, HeadKind::kDraft);
+    }
     for (const FarHead& far : calibration->prompt_far) {
       prompt_far_.emplace_back(&far, BoundHead(&far.head, HeadKind::kPrompt));
     }
@@ -225,33 +259,31 @@ class LadderPolicy : public Policy {
     bool can_judge = false;
 
     bool usable() const { return best != nullptr && !best->blocked; }
-    const FarOption* Named(const std::string& name) const;
   };
 
   bool Calibrated(const Signals& signals) const {
-    return CheckCalibration(config_, signals.near.binding).ok();
+    const Calibration* calibration = config_.near.calibration.get();
+    return calibration != nullptr && calibration->BelongsTo(signals.near.binding);
   }
   std::optional<double> PromptNear(const Signals& signals) const;
   std::optional<double> NearRight(const Signals& signals) const;
-  std::optional<double> RejectProbability(const Signals& signals) const;
+  std::optional<double> RejectProbability(const Signals& signals, const Weighed& weighed) const;
   double FarRight(const Signals& signals, const FarSignals& far) const;
-  Weighed Weigh(const Signals& signals) const;
+  Weighed Weigh(const Signals& signals, const RuleOutcome& rules) const;
   Evidence EvidenceOf(const Signals& signals, const Weighed& weighed) const {
     return {config_, signals, weighed.p_near, weighed.can_judge, weighed.best};
   }
 
   Decision StayHome(const Signals& signals, const RuleOutcome& rules, const Home& home) const;
-  Wish WishOf(const Signals& signals, const RuleOutcome& rules, const Weighed& weighed,
-              std::string* target) const;
+  Wish WishOf(const Signals& signals, const RuleOutcome& rules, const Weighed& weighed) const;
   Decision ChooseAbroad(const Signals& signals, const RuleOutcome& rules) const;
-  Decision Carry(const Wish& wish, const Signals& signals, const Weighed& weighed,
-                 const std::string& target) const;
-  Decision WithoutFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
-                      const FarOption* wanted) const;
-  Decision ToFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
-                 const FarOption& option) const;
-  Decision During(const Signals& signals) const;
-  Decision After(const Signals& signals) const;
+  Decision CarryLate(const Wish& wish, const NearLimit& limit, const Signals& signals,
+                     const Weighed& weighed) const;
+  Decision Carry(const Wish& wish, const Signals& signals, const Weighed& weighed) const;
+  Decision WithoutFar(const Wish& wish, const Signals& signals, const Weighed& weighed) const;
+  Decision ToFar(const Wish& wish, const Signals& signals, const Weighed& weighed) const;
+  Decision During(const Signals& signals, const RuleOutcome& rules) const;
+  Decision After(const Signals& signals, const RuleOutcome& rules) const;
 
   PolicyConfig config_;
   KeywordScanner keywords_;
@@ -276,12 +308,28 @@ std::optional<double> LadderPolicy::NearRight(const Signals& signals) const {
   return draft_->Probability(signals, prompt);
 }
 
-std::optional<double> LadderPolicy::RejectProbability(const Signals& signals) const {
-  if (signals.near.p_right || !prefix_ || !Calibrated(signals)) return std::nullopt;
-  return prefix_->Probability(signals, PromptNear(signals));
+// The finished draft's logit is taken as normal around the prefix head's; the draft is rejected
+// where that falls below what the policy accepts.
+std::optional<double> LadderPolicy::RejectProbability(const Signals& signals,
+                                                      const Weighed& weighed) const {
+  if (signals.near.p_right || !prefix_ || !weighed.can_judge) return std::nullopt;
+  const std::optional<double> mean = prefix_->Logit(signals, PromptNear(signals));
+  if (!mean) return std::nullopt;
+  const double least = kind_->LeastAccepted(EvidenceOf(signals, weighed));
+  if (least <= 0) return 0;
+  if (least >= 1) return 1;
+  return NormalBelow((Logit(least) - *mean) / *config_.near.calibration->prefix_deviation);
 }
 
+// P(far right) belongs to the target, its version and the features it was fitted on; near's own
+// model has no part in it.
 double LadderPolicy::FarRight(const Signals& signals, const FarSignals& far) const {
+  // Where near tells no version (there may be no near model) the features are this build's.
+  const int told = signals.near.binding.feature_version;
+  const int version = told != 0 ? told : kFeatureVersion;
+  if (prompt_far_.empty() || config_.near.calibration->binding.feature_version != version) {
+    return far.prior_right;
+  }
   for (const auto& [fitted, head] : prompt_far_) {
     if (fitted->target_model != far.model) continue;
     // A version that differs makes the estimate void; one that the target does not tell does not.
@@ -294,7 +342,7 @@ double LadderPolicy::FarRight(const Signals& signals, const FarSignals& far) con
   return far.prior_right;
 }
 
-LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals) const {
+LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals, const RuleOutcome& rules) const {
   Weighed weighed;
   weighed.p_near = NearRight(signals);
   weighed.can_judge = signals.near.p_right.has_value() || (draft_ && Calibrated(signals));
@@ -313,21 +361,8 @@ LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals) const {
                        far.output_usd_per_mtok * option.max_tokens);
     weighed.options.push_back(std::move(option));
   }
-  const auto worse = [](const FarOption& a, const FarOption& b) {
-    if (a.blocked.has_value() != b.blocked.has_value()) return a.blocked.has_value();
-    return a.value.net_usd < b.value.net_usd;
-  };
-  const auto best = std::max_element(weighed.options.begin(), weighed.options.end(), worse);
-  if (best != weighed.options.end()) weighed.best = &*best;
+  weighed.best = BestOf(weighed.options, rules);
   return weighed;
-}
-
-const FarOption* LadderPolicy::Weighed::Named(const std::string& name) const {
-  if (name.empty()) return best;
-  for (const FarOption& option : options) {
-    if (option.far->name == name) return &option;
-  }
-  return nullptr;
 }
 
 // --- before the draft ----------------------------------------------------------------------------
@@ -342,6 +377,10 @@ Decision Refuse(Reason reason, std::string detail) {
   decision.reason = reason;
   decision.detail = std::move(detail);
   return decision;
+}
+
+Wish FarInstead(const NearLimit& limit) {
+  return {Route::kFar, limit.reason, limit.detail, std::nullopt, std::nullopt};
 }
 
 Decision LadderPolicy::StayHome(const Signals& signals, const RuleOutcome& rules,
@@ -363,34 +402,28 @@ Decision LadderPolicy::StayHome(const Signals& signals, const RuleOutcome& rules
 
 Decision LadderPolicy::Choose(const Signals& signals) const {
   const RuleOutcome rules = EvaluateRules(config_.rules, signals);
-  std::optional<Home> home = MustStayHome(signals, rules);
-  if (!home && signals.request.route == Route::kNear) home = Home{Reason::kRequest, "route near"};
-  if (!home && rules.routed_by != nullptr &&
-      (rules.routed_by->route == Route::kNear || rules.routed_by->route == Route::kRefuse)) {
-    home = Home{Reason::kRule, absl::StrCat("rule ", Quoted(rules.routed_by->name))};
-  }
+  const std::optional<Home> home = MustStayHome(signals, rules);
   Decision decision = home ? StayHome(signals, rules, *home) : ChooseAbroad(signals, rules);
   decision.taint = rules.taint;
   return decision;
 }
 
-// What is wanted of a turn that may leave; `target` is set where a rule names one.
-Wish LadderPolicy::WishOf(const Signals& signals, const RuleOutcome& rules, const Weighed& weighed,
-                          std::string* target) const {
+// What is wanted of a turn that may leave. Rules come before the request, which may only tighten.
+Wish LadderPolicy::WishOf(const Signals& signals, const RuleOutcome& rules,
+                          const Weighed& weighed) const {
   Wish wish;
+  if (rules.routed_by != nullptr) {
+    wish.route = *rules.routed_by->route;
+    wish.reason = Reason::kRule;
+    wish.detail = absl::StrCat("rule ", Quoted(rules.routed_by->name));
+    return wish;
+  }
   const bool always_near =
       config_.choose.kind == PolicyKind::kFixed && config_.choose.route == Route::kNear;
   if (signals.request.route == Route::kFar && !always_near) {
     wish.route = Route::kFar;
     wish.reason = Reason::kRequest;
     wish.detail = "route far";
-    return wish;
-  }
-  if (rules.routed_by != nullptr) {
-    *target = rules.routed_by->target;
-    wish.route = *rules.routed_by->route;
-    wish.reason = Reason::kRule;
-    wish.detail = absl::StrCat("rule ", Quoted(rules.routed_by->name));
     return wish;
   }
   wish = kind_->Choose(EvidenceOf(signals, weighed));
@@ -401,27 +434,34 @@ Wish LadderPolicy::WishOf(const Signals& signals, const RuleOutcome& rules, cons
 }
 
 Decision LadderPolicy::ChooseAbroad(const Signals& signals, const RuleOutcome& rules) const {
-  const Weighed weighed = Weigh(signals);
+  const Weighed weighed = Weigh(signals, rules);
   std::optional<NearLimit> limit = HardNearLimit(signals);
   if (limit && !weighed.usable()) {
     return Refuse(limit->reason,
                   absl::StrCat(limit->detail, "; ",
-                               weighed.best == nullptr ? "no far target is configured"
+                               weighed.best == nullptr ? "no far target can be had"
                                                        : weighed.best->blocked_detail));
   }
-  std::string target;
-  Wish wish = WishOf(signals, rules, weighed, &target);
-  if (!limit && wish.route != Route::kFar) limit = SoftNearLimit(config_, signals);
-  if (limit && wish.route != Route::kFar && !weighed.options.empty()) {
-    wish = {Route::kFar, limit->reason, limit->detail, std::nullopt, std::nullopt};
-    target.clear();
+  const Wish wish = WishOf(signals, rules, weighed);
+  if (wish.route == Route::kFar) return Carry(wish, signals, weighed);
+  if (!limit) limit = SoftNearLimit(config_, signals);
+  if (limit && weighed.best != nullptr) return Carry(FarInstead(*limit), signals, weighed);
+  if (auto late = RequestedNearLimit(signals)) return CarryLate(wish, *late, signals, weighed);
+  return Carry(wish, signals, weighed);
+}
+
+// A request that near is too slow for. It may turn a draft, which could have ended far anyway; it
+// opens no policy that keeps this near.
+Decision LadderPolicy::CarryLate(const Wish& wish, const NearLimit& limit, const Signals& signals,
+                                 const Weighed& weighed) const {
+  if (wish.route == Route::kDraft && weighed.best != nullptr) {
+    return Carry(FarInstead(limit), signals, weighed);
   }
-  // A named target that is blocked does not stand in the way of one that must replace near.
-  if (limit && limit->hard) {
-    const FarOption* named = weighed.Named(target);
-    if (named == nullptr || named->blocked) target.clear();
-  }
-  return Carry(wish, signals, weighed, target);
+  Decision decision = Carry(wish, signals, weighed);
+  decision.reason = limit.reason;
+  decision.detail = absl::StrCat(limit.detail, "; the policy has no other side for it");
+  decision.flagged = true;
+  return decision;
 }
 
 // --- from a wish to a decision -------------------------------------------------------------------
@@ -437,8 +477,10 @@ Decision FromWish(const Wish& wish, const std::optional<double>& p_near) {
   return decision;
 }
 
-Decision LadderPolicy::ToFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
-                             const FarOption& option) const {
+// weighed.best must be usable.
+Decision LadderPolicy::ToFar(const Wish& wish, const Signals& signals,
+                             const Weighed& weighed) const {
+  const FarOption& option = *weighed.best;
   Decision decision = FromWish(wish, weighed.p_near);
   decision.target = option.far->name;
   decision.terms = TermsOf(option.value, weighed.p_near.has_value());
@@ -447,8 +489,9 @@ Decision LadderPolicy::ToFar(const Wish& wish, const Signals& signals, const Wei
   return decision;
 }
 
-Decision LadderPolicy::WithoutFar(const Wish& wish, const Signals& signals, const Weighed& weighed,
-                                  const FarOption* wanted) const {
+Decision LadderPolicy::WithoutFar(const Wish& wish, const Signals& signals,
+                                  const Weighed& weighed) const {
+  const FarOption* const wanted = weighed.best;
   Decision decision = FromWish(wish, weighed.p_near);
   decision.reason = wanted != nullptr ? *wanted->blocked : Reason::kOffline;
   decision.detail = wanted != nullptr ? wanted->blocked_detail : "no far target can be had";
@@ -467,21 +510,20 @@ Decision LadderPolicy::WithoutFar(const Wish& wish, const Signals& signals, cons
   return decision;
 }
 
-Decision LadderPolicy::Carry(const Wish& wish, const Signals& signals, const Weighed& weighed,
-                             const std::string& target) const {
-  const FarOption* option = weighed.Named(target);
+Decision LadderPolicy::Carry(const Wish& wish, const Signals& signals,
+                             const Weighed& weighed) const {
+  const FarOption* const option = weighed.best;
   if (wish.route == Route::kFar) {
-    if (option == nullptr || option->blocked) return WithoutFar(wish, signals, weighed, option);
-    return ToFar(wish, signals, weighed, *option);
+    return weighed.usable() ? ToFar(wish, signals, weighed) : WithoutFar(wish, signals, weighed);
   }
-  if (wish.route == Route::kDraft && !weighed.options.empty() && !weighed.usable()) {
-    return WithoutFar(wish, signals, weighed, option);
+  if (wish.route == Route::kDraft && option != nullptr && option->blocked) {
+    return WithoutFar(wish, signals, weighed);
   }
   Decision decision = FromWish(wish, weighed.p_near);
   if (option != nullptr) decision.terms = TermsOf(option->value, weighed.p_near.has_value());
   decision.max_tokens = NearMaxTokens(signals);
   if (wish.route != Route::kDraft) return decision;
-  if (weighed.options.empty()) {
+  if (option == nullptr) {
     decision.route = Route::kNear;  // nobody could take over: a draft would be judged in vain
   } else {
     decision.target = option->far->name;
@@ -503,17 +545,12 @@ Decision KeepDraft(const Signals& signals, Reason reason, std::string detail) {
 Decision LadderPolicy::Reconsider(const Signals& signals) const {
   assert(signals.draft.has_value());
   const RuleOutcome rules = EvaluateRules(config_.rules, signals);
-  std::optional<Home> home = MustStayHome(signals, rules);
-  if (!home && signals.request.route == Route::kNear) home = Home{Reason::kRequest, "route near"};
-  if (!home && rules.routed_by != nullptr && rules.routed_by->route == Route::kNear) {
-    home = Home{Reason::kRule, absl::StrCat("rule ", Quoted(rules.routed_by->name))};
-  }
   Decision decision;
-  if (home) {
+  if (const std::optional<Home> home = MustStayHome(signals, rules)) {
     decision = KeepDraft(signals, home->reason, home->detail);
     if (signals.draft->finished) decision.confidence = NearRight(signals);
   } else {
-    decision = signals.draft->finished ? After(signals) : During(signals);
+    decision = signals.draft->finished ? After(signals, rules) : During(signals, rules);
   }
   decision.taint = rules.taint;
   return decision;
@@ -531,12 +568,12 @@ double StopThreshold(const NetValue& value) {
   return std::clamp(threshold, kLeastStopProbability, 1.0);
 }
 
-Decision LadderPolicy::During(const Signals& signals) const {
+Decision LadderPolicy::During(const Signals& signals, const RuleOutcome& rules) const {
   Decision keep = KeepDraft(signals, Reason::kKeepDrafting, "");
   if (signals.draft->tokens < config_.draft.min_tokens) return keep;
-  const Weighed weighed = Weigh(signals);
+  const Weighed weighed = Weigh(signals, rules);
   if (!weighed.usable() || !kind_->StopsEarly(EvidenceOf(signals, weighed))) return keep;
-  const std::optional<double> rejected = RejectProbability(signals);
+  const std::optional<double> rejected = RejectProbability(signals, weighed);
   const NetValue& value = weighed.best->value;
   // Without a measured speed nothing is known of what is left to spend.
   if (!rejected || !value.near_seconds) return keep;
@@ -546,7 +583,7 @@ Decision LadderPolicy::During(const Signals& signals) const {
   Wish wish{Route::kFar, Reason::kEarlyExit, "", rejected, threshold};
   Decision decision = keep;
   if (windows >= kWindowsToStop) {
-    decision = ToFar(wish, signals, weighed, *weighed.best);
+    decision = ToFar(wish, signals, weighed);
   } else {
     decision.target = weighed.best->far->name;
     decision.score = rejected;
@@ -560,8 +597,8 @@ Decision LadderPolicy::During(const Signals& signals) const {
   return decision;
 }
 
-Decision LadderPolicy::After(const Signals& signals) const {
-  const Weighed weighed = Weigh(signals);
+Decision LadderPolicy::After(const Signals& signals, const RuleOutcome& rules) const {
+  const Weighed weighed = Weigh(signals, rules);
   const Wish wish = kind_->Judge(EvidenceOf(signals, weighed));
   if (wish.route == Route::kFar && weighed.options.empty()) {
     // Nobody could do better; the app learns that the draft was not good enough.
@@ -570,18 +607,18 @@ Decision LadderPolicy::After(const Signals& signals) const {
     decision.flagged = true;
     return decision;
   }
-  return Carry(wish, signals, weighed, "");
+  return Carry(wish, signals, weighed);
 }
 
 std::optional<double> LadderPolicy::AcceptProbability(const Signals& signals) const {
   if (!signals.draft) return std::nullopt;
   const RuleOutcome rules = EvaluateRules(config_.rules, signals);
-  if (MustStayHome(signals, rules) || signals.request.route == Route::kNear) return 1;
-  const Weighed weighed = Weigh(signals);
+  if (MustStayHome(signals, rules)) return 1;
+  const Weighed weighed = Weigh(signals, rules);
   if (!weighed.usable()) return 1;                                 // nobody could take over
   if (!kind_->StopsEarly(EvidenceOf(signals, weighed))) return 1;  // it judges nothing
   if (signals.draft->finished) return Reconsider(signals).route == Route::kNear ? 1 : 0;
-  const std::optional<double> rejected = RejectProbability(signals);
+  const std::optional<double> rejected = RejectProbability(signals, weighed);
   if (!rejected) return std::nullopt;
   return 1 - *rejected;
 }
@@ -603,13 +640,8 @@ absl::Status CheckCalibration(const PolicyConfig& config, const ModelBinding& lo
   if (config.near.calibration == nullptr) {
     return absl::NotFoundError("the policy has no calibration (near.calibration)");
   }
+  if (config.near.calibration->BelongsTo(loaded)) return absl::OkStatus();
   const ModelBinding& fitted = config.near.calibration->binding;
-  if (fitted.fingerprint == loaded.fingerprint && fitted.quantization == loaded.quantization &&
-      fitted.template_hash == loaded.template_hash && fitted.kv_type == loaded.kv_type &&
-      fitted.sampling == loaded.sampling && fitted.adapter == loaded.adapter &&
-      fitted.feature_version == loaded.feature_version) {
-    return absl::OkStatus();
-  }
   std::vector<std::string> differing;
   const auto compare = [&](const char* field, const std::string& is, const std::string& now) {
     if (is == now) return;

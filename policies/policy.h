@@ -5,10 +5,12 @@
 //   signals.draft = ...;
 //   Decision later = (*policy)->Reconsider(signals);         // during and after the draft
 //
-// Order of both: privacy and taint, the request's own limits, hard limits (offline, breaker,
-// budget, context, capability, device), rules, then the policy kind (policies/kinds/). Choose
-// returns near, far, draft or refuse. Reconsider returns, while the draft runs, draft (keep
-// drafting) or far (hand over now); of a finished draft near (accept) or far (escalate).
+// Order of both: privacy and taint, a request for near, rules, then the policy kind
+// (policies/kinds/) and a request for far; hard limits (offline, breaker, budget, context,
+// capability, device) bind whatever was wanted. Choose returns near, far, draft or refuse.
+// Reconsider returns, while the draft runs, draft (keep drafting) or far (hand over now); of a
+// finished draft near (accept), far (escalate) or, where its replacement cannot be had and the
+// policy says so, refuse. A rule that says near or refuse only then keeps the draft: it is here.
 //
 // Thread-safety: immutable. No clock, no I/O, no randomness but Signals::uniform_draw: the same
 // signals give the same decision. Held by tests/policies/policy_test.cc.

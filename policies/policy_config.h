@@ -48,8 +48,10 @@ struct FarConfig {
   std::optional<TlsConfig> tls;
   bool allow_plaintext = false;
   std::string model;
-  double input_usd_per_mtok = 0;
-  double output_usd_per_mtok = 0;
+  // USD per million tokens. Absent counts as 0, which a budget with a limit does not accept: there
+  // 0 must be said.
+  std::optional<double> input_usd_per_mtok;
+  std::optional<double> output_usd_per_mtok;
   Trust trust = Trust::kThirdParty;
   int64_t context_tokens = 4096;
   std::string api_key;  // reference ("env:NAME", "file:PATH"), never the key

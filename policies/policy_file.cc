@@ -156,9 +156,9 @@ class PolicyReader {
     if (file_.has_name() && file_.name().empty()) Error("name", "is empty");
     ReadValue();
     ReadNear();
-    for (int i = 0; i < file_.far_size(); ++i) ReadFar(i);
+    for (int i = 0; i < file_.far_size() && !reading_->is_full(); ++i) ReadFar(i);
     ReadBudget();
-    for (int i = 0; i < file_.rules_size(); ++i) ReadRule(i);
+    for (int i = 0; i < file_.rules_size() && !reading_->is_full(); ++i) ReadRule(i);
     ReadChoose();
     ReadDraft();
     ReadStream();
@@ -274,8 +274,12 @@ class PolicyReader {
     }
     config.allow_plaintext = far.allow_plaintext();
     config.model = far.model();
-    config.input_usd_per_mtok = far.price().input_usd_per_mtok();
-    config.output_usd_per_mtok = far.price().output_usd_per_mtok();
+    if (far.price().has_input_usd_per_mtok()) {
+      config.input_usd_per_mtok = far.price().input_usd_per_mtok();
+    }
+    if (far.price().has_output_usd_per_mtok()) {
+      config.output_usd_per_mtok = far.price().output_usd_per_mtok();
+    }
     Word<Trust>(far.has_trust(), far.trust(),
                 {{"owner", Trust::kOwner}, {"third_party", Trust::kThirdParty}},
                 absl::StrCat("far[", i, "].trust"), &config.trust);
@@ -526,12 +530,18 @@ class CalibrationReader {
     if (file_.has_prompt_near()) {
       calibration.prompt_near = ReadHead(file_.prompt_near(), "prompt_near", HeadKind::kPrompt);
     }
-    for (int i = 0; i < file_.prompt_far_size(); ++i) ReadFarHead(i, &calibration);
+    for (int i = 0; i < file_.prompt_far_size() && !reading_->is_full(); ++i) {
+      ReadFarHead(i, &calibration);
+    }
     if (file_.has_draft()) {
       calibration.draft = ReadHead(file_.draft(), "draft", HeadKind::kDraft);
     }
     if (file_.has_prefix()) {
       calibration.prefix = ReadHead(file_.prefix(), "prefix", HeadKind::kDraft);
+    }
+    if (file_.has_prefix_deviation()) calibration.prefix_deviation = file_.prefix_deviation();
+    if (absl::Status status = calibration.CheckPrefix(); !status.ok()) {
+      reading_->AddError("prefix_deviation", std::string(status.message()));
     }
     calibration.median_tokens = AtLeastZero("length.median_tokens", file_.length().median_tokens());
     calibration.p90_tokens = AtLeastZero("length.p90_tokens", file_.length().p90_tokens());
@@ -696,6 +706,7 @@ v1::CalibrationFile ToFile(const Calibration& calibration) {
   }
   if (calibration.draft) CopyHead(*calibration.draft, file.mutable_draft());
   if (calibration.prefix) CopyHead(*calibration.prefix, file.mutable_prefix());
+  if (calibration.prefix_deviation) file.set_prefix_deviation(*calibration.prefix_deviation);
   if (calibration.median_tokens != 0) {
     file.mutable_length()->set_median_tokens(calibration.median_tokens);
   }

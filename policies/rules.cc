@@ -1,11 +1,14 @@
 #include "policies/rules.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace nearfar {
 namespace {
 
 using Number = std::optional<double>;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename T>
 Number AsNumber(const std::optional<T>& value) {
@@ -25,36 +28,37 @@ Number BudgetShare(const Signals& s) {
 }
 
 constexpr SignalName kSignals[] = {
-    {"prompt_tokens", "tokens of the conversation in the near model's template",
+    {"prompt_tokens", "tokens of the conversation in the near model's template", 0, kInfinity,
      [](const Signals& s) { return AsNumber(s.prompt.tokens); }},
-    {"prompt_bytes", "UTF-8 bytes of the last user turn",
+    {"prompt_bytes", "UTF-8 bytes of the last user turn", 0, kInfinity,
      [](const Signals& s) -> Number { return static_cast<double>(s.prompt.bytes); }},
-    {"turns", "turns of the conversation",
+    {"turns", "turns of the conversation", 0, kInfinity,
      [](const Signals& s) -> Number { return s.prompt.turns; }},
-    {"has_code", "1 where the last turn holds program text, else 0",
+    {"has_code", "1 where the last turn holds program text, else 0", 0, 1,
      [](const Signals& s) -> Number { return s.prompt.has_code ? 1 : 0; }},
-    {"max_tokens", "answer tokens that the request allows",
+    {"max_tokens", "answer tokens that the request allows", 0, kInfinity,
      [](const Signals& s) -> Number { return s.request.max_tokens; }},
-    {"battery", "charge, 0 to 1", [](const Signals& s) { return s.device.battery; }},
-    {"on_battery", "1 on battery, 0 on mains",
+    {"battery", "charge, 0 to 1", 0, 1, [](const Signals& s) { return s.device.battery; }},
+    {"on_battery", "1 on battery, 0 on mains", 0, 1,
      [](const Signals& s) { return AsNumber(s.device.on_battery); }},
-    {"temperature", "hottest sensor, degrees Celsius",
+    {"temperature", "hottest sensor, degrees Celsius", -273.15, kInfinity,
      [](const Signals& s) { return s.device.temperature_celsius; }},
-    {"thermal", "0 cool, 1 warm, 2 hot, 3 critical",
+    {"thermal", "0 cool, 1 warm, 2 hot, 3 critical", 0, 3,
      [](const Signals& s) -> Number {
        if (!s.device.thermal) return std::nullopt;
        return static_cast<double>(*s.device.thermal);
      }},
-    {"free_memory_bytes", "memory that can be had without swapping",
+    {"free_memory_bytes", "memory that can be had without swapping", 0, kInfinity,
      [](const Signals& s) { return AsNumber(s.device.free_memory_bytes); }},
-    {"cpu_load", "one-minute load over cores", [](const Signals& s) { return s.device.cpu_load; }},
-    {"near_tokens_per_second", "measured decoding speed of the near model",
+    {"cpu_load", "one-minute load over cores", 0, kInfinity,
+     [](const Signals& s) { return s.device.cpu_load; }},
+    {"near_tokens_per_second", "measured decoding speed of the near model", 0, kInfinity,
      [](const Signals& s) { return s.near.decode_tokens_per_second; }},
-    {"far_healthy", "far targets known to be healthy", FarHealthy},
-    {"budget_remaining_usd", "what is left of the budget; unknown without a limit",
+    {"far_healthy", "far targets known to be healthy", 0, kInfinity, FarHealthy},
+    {"budget_remaining_usd", "what is left of the budget; unknown without a limit", 0, kInfinity,
      [](const Signals& s) { return s.budget.remaining_usd(); }},
-    {"budget_spent_share", "spent over limit; unknown without a limit", BudgetShare},
-    {"pacing_price", "multiplier that budget pacing puts on prices",
+    {"budget_spent_share", "spent over limit; unknown without a limit", 0, 1, BudgetShare},
+    {"pacing_price", "multiplier that budget pacing puts on prices", 1, kInfinity,
      [](const Signals& s) -> Number { return s.budget.pacing_price; }},
 };
 

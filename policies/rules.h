@@ -21,10 +21,12 @@
 
 namespace nearfar {
 
-// The numbers that `signal:` conditions may name, each with its meaning.
+// The numbers that `signal:` conditions may name, each with its meaning and the least and the
+// largest value that it can have: a bound beyond them is a mistake.
 struct SignalName {
   const char* name;
   const char* meaning;
+  double low, high;                                        // both included; high may be infinite
   std::optional<double> (*value)(const Signals& signals);  // empty = unknown
 };
 absl::Span<const SignalName> SignalNames();

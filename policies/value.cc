@@ -40,7 +40,9 @@ ExpectedTokens ExpectTokens(const PolicyConfig& config, const Signals& signals) 
   expected.prompt = signals.prompt.tokens ? static_cast<double>(*signals.prompt.tokens)
                                           : static_cast<double>(bytes) / kBytesPerToken;
   const Calibration* calibration = config.near.calibration.get();
-  const double median = calibration != nullptr ? calibration->median_tokens : 0;
+  // Another model's answers are as long as they are.
+  const bool fits = calibration != nullptr && calibration->BelongsTo(signals.near.binding);
+  const double median = fits ? calibration->median_tokens : 0;
   expected.completion = median > 0 ? median : kDefaultCompletionTokens;
   expected.completion = std::min<double>(expected.completion, signals.request.max_tokens);
   expected.remaining = expected.completion;

@@ -40,6 +40,7 @@ struct Tree {
   bool plain = false;       // not quoted
   std::vector<Tree> items;  // of a list, or the values of a map
   std::vector<Tree> keys;   // of a map: keys[i] belongs to items[i]
+  bool refused = false;     // its error was told; it stands for no value
 };
 
 Position At(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
@@ -61,7 +62,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     reading_->AddError(At(mark), "", "aliases (*name) are not allowed (write the value out)");
-    Add({Tree::Kind::kNull, At(mark), kRefused, true, {}, {}});
+    Add({Tree::Kind::kNull, At(mark), "", true, {}, {}, /*refused=*/true});
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -82,8 +83,6 @@ class TreeBuilder : public YAML::EventHandler {
     Open(Tree::Kind::kMap, mark, tag, anchor);
   }
   void OnMapEnd() override { Close(); }
-
-  static constexpr const char* kRefused = "\x01refused";  // a value whose error was already told
 
  private:
   void RefuseAnchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
@@ -249,7 +248,7 @@ class Filler {
 
  private:
   void WrongType(const Tree& tree, const std::string& path, const std::string& wanted) {
-    if (tree.scalar == TreeBuilder::kRefused) return;
+    if (tree.refused) return;
     if (IsNull(tree)) {
       reading_->AddError(
           tree.position, path,
@@ -295,7 +294,7 @@ class Filler {
     // An empty value has no place of its own: the parser gives that of whatever comes next.
     Tree empty;
     empty.position = key.position;
-    const bool is_empty = value.kind == Tree::Kind::kNull && value.scalar.empty();
+    const bool is_empty = value.kind == Tree::Kind::kNull && !value.refused;
     if (field->is_repeated()) {
       FillList(is_empty ? empty : value, field_path, *field, message);
     } else {
@@ -483,45 +482,45 @@ bool ParseTree(std::string_view text, const YamlLimits& limits, YamlReading* rea
   }
 }
 
+// The field that holds this one, "" = the document.
+std::string Parent(const std::string& field) {
+  const size_t cut = field.find_last_of(".[");
+  return field.substr(0, cut == std::string::npos ? 0 : cut);
+}
+
 }  // namespace
 
 Position YamlReading::PositionOf(const std::string& field) const {
-  std::string path = field;
-  while (!path.empty()) {
+  for (std::string path = field; !path.empty(); path = Parent(path)) {
     const auto found = positions_.find(path);
     if (found != positions_.end()) return found->second;
-    const size_t cut = path.find_last_of(".[");
-    path.resize(cut == std::string::npos ? 0 : cut);
   }
   const auto root = positions_.find("");
   return root != positions_.end() ? root->second : Position{};
 }
 
 void YamlReading::AddError(Position position, const std::string& field, std::string message) {
-  constexpr size_t kMaxErrors = 1000;
-  if (errors_.size() > kMaxErrors) return;
+  if (is_full()) return;
   if (errors_.size() == kMaxErrors) {
     errors_.push_back({position, "", "there are more mistakes (correct these first)"});
-  } else {
-    errors_.push_back({position, field, std::move(message)});
+    return;
+  }
+  errors_.push_back({position, field, std::move(message)});
+  blamed_.insert(field);
+  holding_.insert(field);
+  for (std::string path = Parent(field); !path.empty(); path = Parent(path)) {
+    holding_.insert(path);
   }
 }
 
-bool YamlReading::HasErrorAt(const std::string& field) const {
-  return std::any_of(errors_.begin(), errors_.end(), [&](const YamlError& error) {
-    return error.field.compare(0, field.size(), field) == 0 &&
-           (error.field.size() == field.size() || error.field[field.size()] == '.' ||
-            error.field[field.size()] == '[');
-  });
-}
+bool YamlReading::HasErrorAt(const std::string& field) const { return holding_.count(field) > 0; }
 
 bool YamlReading::HasErrorOn(const std::string& field) const {
   if (HasErrorAt(field)) return true;
-  return std::any_of(errors_.begin(), errors_.end(), [&](const YamlError& error) {
-    const size_t size = error.field.size();
-    return size > 0 && size < field.size() && field.compare(0, size, error.field) == 0 &&
-           (field[size] == '.' || field[size] == '[');
-  });
+  for (std::string path = Parent(field); !path.empty(); path = Parent(path)) {
+    if (blamed_.count(path) > 0) return true;
+  }
+  return false;
 }
 
 std::string YamlReading::Format(const std::string& file) const {
@@ -549,7 +548,7 @@ YamlReading ReadYaml(std::string_view text, Message* message, const YamlLimits& 
   }
   Tree tree;
   if (!ParseTree(text, limits, &reading, &tree)) return reading;
-  if (IsNull(tree) && tree.scalar != TreeBuilder::kRefused) {
+  if (IsNull(tree) && !tree.refused) {
     reading.AddError(Position{}, "", "is empty");
     return reading;
   }

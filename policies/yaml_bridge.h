@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,8 @@ class YamlReading {
     AddError(PositionOf(field), field, std::move(message));
   }
   void AddError(Position position, const std::string& field, std::string message);
+  // No further error is kept: a reader may stop here.
+  bool is_full() const { return errors_.size() > kMaxErrors; }
   void SetPosition(const std::string& field, Position position) { positions_[field] = position; }
 
   const std::vector<YamlError>& errors() const { return errors_; }
@@ -61,8 +64,12 @@ class YamlReading {
   std::string Format(const std::string& file) const;
 
  private:
+  static constexpr size_t kMaxErrors = 1000;
+
   std::map<std::string, Position> positions_;
   std::vector<YamlError> errors_;
+  std::set<std::string> blamed_;   // the fields of the errors
+  std::set<std::string> holding_;  // those, and all fields that hold them
 };
 
 // Fills message from text as far as it can; the reading holds the errors.

@@ -184,8 +184,8 @@ class CloudBackend : public Backend {
     // The native protocol hands the prefix to the model as its own words; others only ask for it.
     description.capabilities.continuation =
         config_.protocol == "nearfar" ? Continuation::kExact : Continuation::kInstructed;
-    description.input_usd_per_mtok = config_.input_usd_per_mtok;
-    description.output_usd_per_mtok = config_.output_usd_per_mtok;
+    description.input_usd_per_mtok = config_.input_usd_per_mtok.value_or(0);
+    description.output_usd_per_mtok = config_.output_usd_per_mtok.value_or(0);
     if (std::optional<CloudModel> known = client_->known_model()) {
       if (!known->model.empty()) description.model = known->model;
       description.binding.fingerprint = known->fingerprint;
@@ -265,8 +265,8 @@ absl::StatusOr<CloudOptions> OptionsOf(const FarConfig& far) {
   options.protocol = far.protocol;
   options.target = far.target;
   options.model = far.model;
-  options.input_usd_per_mtok = far.input_usd_per_mtok;
-  options.output_usd_per_mtok = far.output_usd_per_mtok;
+  options.input_usd_per_mtok = far.input_usd_per_mtok.value_or(0);
+  options.output_usd_per_mtok = far.output_usd_per_mtok.value_or(0);
   absl::StatusOr<std::string> key = ResolveSecret(far.api_key);
   if (!key.ok()) return key.status();
   options.api_key = *std::move(key);

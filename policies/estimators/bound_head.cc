@@ -91,12 +91,24 @@ BoundHead::BoundHead(const LogisticHead* head, HeadKind kind) : head_(head) {
   for (const std::string& name : head->features) slots_.push_back(FindSlot(name, kind));
 }
 
+std::optional<std::vector<double>> BoundHead::Inputs(const Signals& signals,
+                                                     std::optional<double> prompt_near) const {
+  if (head_->hash_bits > 0 && signals.prompt.dense.empty()) return std::nullopt;
+  return ReadAll(slots_, signals, prompt_near);
+}
+
 std::optional<double> BoundHead::Probability(const Signals& signals,
                                              std::optional<double> prompt_near) const {
-  const std::optional<std::vector<double>> dense = ReadAll(slots_, signals, prompt_near);
+  const std::optional<std::vector<double>> dense = Inputs(signals, prompt_near);
   if (!dense) return std::nullopt;
-  if (head_->hash_bits > 0 && signals.prompt.dense.empty()) return std::nullopt;
   return head_->Probability(*dense, signals.prompt.hashed);
+}
+
+std::optional<double> BoundHead::Logit(const Signals& signals,
+                                       std::optional<double> prompt_near) const {
+  const std::optional<std::vector<double>> dense = Inputs(signals, prompt_near);
+  if (!dense) return std::nullopt;
+  return head_->Logit(*dense, signals.prompt.hashed);
 }
 
 }  // namespace nearfar

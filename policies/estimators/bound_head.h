@@ -40,6 +40,9 @@ class BoundHead {
   // Empty where the signals do not hold the head's features.
   std::optional<double> Probability(const Signals& signals,
                                     std::optional<double> prompt_near = std::nullopt) const;
+  // The uncalibrated score, of a head that says a logit. Empty likewise.
+  std::optional<double> Logit(const Signals& signals,
+                              std::optional<double> prompt_near = std::nullopt) const;
 
  private:
   friend std::optional<std::vector<double>> HeadInputs(const std::vector<std::string>&, HeadKind,
@@ -58,6 +61,8 @@ class BoundHead {
                                                     const Signals& signals,
                                                     std::optional<double> prompt_near);
   friend absl::Status CheckHead(const LogisticHead&, HeadKind);
+  std::optional<std::vector<double>> Inputs(const Signals& signals,
+                                            std::optional<double> prompt_near) const;
 
   const LogisticHead* head_;
   std::vector<Slot> slots_;

@@ -130,4 +130,26 @@ absl::Status LogisticHead::Check() const {
   return CheckIsotonic(*this);
 }
 
+bool Calibration::BelongsTo(const ModelBinding& loaded) const {
+  return binding.fingerprint == loaded.fingerprint && binding.quantization == loaded.quantization &&
+         binding.template_hash == loaded.template_hash && binding.kv_type == loaded.kv_type &&
+         binding.sampling == loaded.sampling && binding.adapter == loaded.adapter &&
+         binding.feature_version == loaded.feature_version;
+}
+
+absl::Status Calibration::CheckPrefix() const {
+  if (!prefix_deviation) return absl::OkStatus();
+  if (!(*prefix_deviation > 0) || !std::isfinite(*prefix_deviation)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("must be a finite number above 0, it is ", *prefix_deviation));
+  }
+  if (!prefix) return absl::InvalidArgumentError("belongs to a prefix head, and there is none");
+  if (prefix->platt || !prefix->isotonic_x.empty()) {
+    return absl::InvalidArgumentError(
+        "belongs to a prefix head that says a logit (remove its platt_a, platt_b and isotonic "
+        "points)");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace nearfar

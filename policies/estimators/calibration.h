@@ -53,7 +53,11 @@ struct Calibration {
   std::optional<LogisticHead> prompt_near;
   std::vector<FarHead> prompt_far;
   std::optional<LogisticHead> draft;
+  // Says the mean of the finished draft's logit, log(p / (1 - p)) of what `draft` will say, given
+  // the draft so far; prefix_deviation is the standard deviation around it. A head without a
+  // deviation is not used.
   std::optional<LogisticHead> prefix;
+  std::optional<double> prefix_deviation;
   double median_tokens = 0;  // 0 = unknown
   double p90_tokens = 0;
   struct {
@@ -62,6 +66,13 @@ struct Calibration {
     std::string command;
     std::vector<std::pair<double, double>> risk;  // max_wrong_accepted, min_confidence
   } fit;
+
+  // True if what near's heads and lengths say holds for this model: every field of the binding is
+  // the same.
+  bool BelongsTo(const ModelBinding& loaded) const;
+  // InvalidArgument: prefix_deviation without a prefix head, one that is calibrated (Platt or
+  // isotonic: its logit would not be what it says), or not a finite number above 0.
+  absl::Status CheckPrefix() const;
 };
 
 }  // namespace nearfar

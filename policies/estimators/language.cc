@@ -14,9 +14,9 @@
 namespace nearfar {
 namespace {
 
-constexpr int kLanguages = 10;
-constexpr const char* kTags[kLanguages] = {"en", "de", "fr", "es", "it",
-                                           "pt", "nl", "sv", "pl", "tr"};
+constexpr int kLanguages = 10;  // told by their words; the others by their script
+constexpr const char* kTags[] = {"en", "de", "fr", "es", "it", "pt", "nl", "sv", "pl", "tr", "el",
+                                 "uk", "ru", "he", "fa", "ar", "hi", "th", "ja", "zh", "ko"};
 
 // The most frequent function words and question words, folded.
 constexpr const char* kWords[kLanguages] = {
@@ -144,6 +144,8 @@ std::string BestLatin(const Counts& counts) {
 }
 
 }  // namespace
+
+absl::Span<const char* const> KnownLanguages() { return kTags; }
 
 std::string GuessLanguage(std::string_view text) {
   const Counts counts = CountText(text);

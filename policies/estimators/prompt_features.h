@@ -32,6 +32,8 @@ void FillPromptFeatures(std::string_view text, PromptSignals* signals);
 // Primary language tag by script and frequent words ("en", "de", "fr", "es", "it", "pt", "nl",
 // "ru", "zh", "ja", "ko", "ar", ...), "" where it cannot tell.
 std::string GuessLanguage(std::string_view text);
+// Every tag that it may give but "", in no order that means anything.
+absl::Span<const char* const> KnownLanguages();
 
 }  // namespace nearfar
 

@@ -22,6 +22,10 @@ class FixedKind : public Kind {
     return wish;
   }
 
+  double LeastAccepted(const Evidence& evidence) const override {
+    return Judges(evidence) ? Kind::LeastAccepted(evidence) : 0;
+  }
+
   bool StopsEarly(const Evidence& evidence) const override { return Judges(evidence); }
 
  private:

@@ -87,4 +87,16 @@ Wish Kind::Judge(const Evidence& evidence) const {
   return JudgeByNetValue(evidence);
 }
 
+double Kind::LeastAccepted(const Evidence& evidence) const {
+  const double asked = evidence.signals.request.min_confidence.value_or(0);
+  if (const auto configured = ConfiguredMinConfidence(evidence.config)) {
+    return std::max(*configured, asked);
+  }
+  // Where the net value of a finished draft, v (p_far - p_near) - far_usd, is 0 (value.h).
+  const double right_usd = evidence.config.value.right_answer_usd;
+  if (evidence.best == nullptr || right_usd <= 0) return asked;
+  const NetValue& value = evidence.best->value;
+  return std::max(value.p_far - value.far_usd / right_usd, asked);
+}
+
 }  // namespace nearfar

@@ -55,6 +55,9 @@ class Kind {
   // Of a finished draft. The default accepts by draft.accept of the policy where that is set (the
   // stricter of it and the request's min_confidence), else by net value.
   virtual Wish Judge(const Evidence& evidence) const;
+  // The least P(near right) with which Judge would accept the draft, were it finished now; 0 or
+  // less = with any, above 1 = with none.
+  virtual double LeastAccepted(const Evidence& evidence) const;
   // Whether a draft may be stopped before it is finished.
   virtual bool StopsEarly(const Evidence& evidence) const { return true; }
 };

@@ -22,9 +22,13 @@ class ThresholdKind : public Kind {
 
   Wish Judge(const Evidence& evidence) const override {
     if (!evidence.p_near) return Kind::Judge(evidence);
+    return JudgeByConfidence(evidence, LeastAccepted(evidence));
+  }
+
+  double LeastAccepted(const Evidence& evidence) const override {
     const double threshold =
         ConfiguredMinConfidence(evidence.config).value_or(evidence.config.choose.threshold);
-    return JudgeByConfidence(evidence, Tightened(evidence, threshold));
+    return Tightened(evidence, threshold);
   }
 
  private:

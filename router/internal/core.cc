@@ -72,8 +72,8 @@ FarSignals FarOf(const FarConfig& config, const Backend& far) {
   signals.fingerprint = description.binding.fingerprint;
   signals.trust = config.trust;
   signals.health = far.health();
-  signals.input_usd_per_mtok = config.input_usd_per_mtok;
-  signals.output_usd_per_mtok = config.output_usd_per_mtok;
+  signals.input_usd_per_mtok = config.input_usd_per_mtok.value_or(0);
+  signals.output_usd_per_mtok = config.output_usd_per_mtok.value_or(0);
   signals.context_tokens = description.capabilities.context_tokens > 0
                                ? description.capabilities.context_tokens
                                : config.context_tokens;

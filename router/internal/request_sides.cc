@@ -138,9 +138,9 @@ void Request::LaunchFar(const Decision& decision, Backend* far, const FarConfig&
   if (how == Takeover::kAppend) {
     far_.stitcher.emplace(far->Describe().capabilities.continuation, released_, prefix);
   }
-  far_.sink =
-      std::make_shared<CallSink>(shared_from_this(), far_.serial, std::move(money),
-                                 CallPrice{config.input_usd_per_mtok, config.output_usd_per_mtok});
+  far_.sink = std::make_shared<CallSink>(
+      shared_from_this(), far_.serial, std::move(money),
+      CallPrice{config.input_usd_per_mtok.value_or(0), config.output_usd_per_mtok.value_or(0)});
   WatchFar(config, *far);
   Launched(&far_, far->Start(MakeRequest(max_tokens, prefix), deadline_, far_.sink));
 }
@@ -453,8 +453,8 @@ double Request::BoundUsd(const FarConfig& config, const Backend& far, size_t pre
   const auto turns = static_cast<int64_t>(query_.messages.size());
   prompt += kOverheadTokens + kOverheadTokensPerTurn * turns;
   if (prefix_bytes > 0) prompt += static_cast<int64_t>(prefix_bytes) + kOverheadTokensPerTurn;
-  return kPerMillion * (static_cast<double>(prompt) * config.input_usd_per_mtok +
-                        static_cast<double>(max_tokens) * config.output_usd_per_mtok);
+  return kPerMillion * (static_cast<double>(prompt) * config.input_usd_per_mtok.value_or(0) +
+                        static_cast<double>(max_tokens) * config.output_usd_per_mtok.value_or(0));
 }
 
 absl::StatusOr<Reservation> Request::ReserveFor(const Decision& decision, const FarConfig& config,
@@ -467,7 +467,7 @@ absl::StatusOr<Reservation> Request::ReserveFor(const Decision& decision, const 
   double bound = BoundUsd(config, far, prefix_bytes, *max_tokens);
   if (most && bound > *most) {
     const double rest = *most - BoundUsd(config, far, prefix_bytes, 0);
-    const double token_usd = kPerMillion * config.output_usd_per_mtok;
+    const double token_usd = kPerMillion * config.output_usd_per_mtok.value_or(0);
     *max_tokens =
         token_usd > 0 && rest > 0
             ? static_cast<int>(std::min<double>(*max_tokens, std::floor(rest / token_usd)))

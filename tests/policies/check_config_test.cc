@@ -40,6 +40,15 @@ TEST(CheckPolicyConfig, EveryMistakeIsToldAtItsField) {
     rule.when.below = below;
     return rule;
   };
+  const auto words = [](const std::string& kind, const std::string& word) {
+    RuleConfig rule;
+    rule.name = "r";
+    rule.route = Route::kNear;
+    rule.when.kind =
+        kind == "keyword" ? RuleCondition::Kind::kKeyword : RuleCondition::Kind::kLanguage;
+    rule.when.words = {"de", word};
+    return rule;
+  };
   const std::pair<std::string, Change> kCases[] = {
       {"value.right_answer_usd", [](auto* c) { c->value.right_answer_usd = -1; }},
       {"value.second_usd", [=](auto* c) { c->value.second_usd = nan; }},
@@ -69,6 +78,10 @@ TEST(CheckPolicyConfig, EveryMistakeIsToldAtItsField) {
        [](auto* c) { c->far[0].tls.emplace(), c->far[0].allow_plaintext = true; }},
       {"far[0].price.input_usd_per_mtok", [](auto* c) { c->far[0].input_usd_per_mtok = -1; }},
       {"far[0].price.output_usd_per_mtok", [=](auto* c) { c->far[0].output_usd_per_mtok = inf; }},
+      {"far[0].price.input_usd_per_mtok",
+       [](auto* c) { c->budget.limit_usd = 1, c->far[0].input_usd_per_mtok.reset(); }},
+      {"far[0].price.output_usd_per_mtok",
+       [](auto* c) { c->budget.limit_usd = 0, c->far[0].output_usd_per_mtok.reset(); }},
       {"far[0].context_tokens", [](auto* c) { c->far[0].context_tokens = 0; }},
       {"far[0].prior_right", [](auto* c) { c->far[0].prior_right = 1.01; }},
       {"far[0].expected_ttft_seconds", [](auto* c) { c->far[0].expected_ttft_seconds = -1; }},
@@ -87,7 +100,16 @@ TEST(CheckPolicyConfig, EveryMistakeIsToldAtItsField) {
          c->rules = {signal("turns", 0, 9), signal("turns", 0, 9)};
        }},
       {"rules[0].when.signal", [=](auto* c) { c->rules = {signal("turn", 0, 9)}; }},
-      {"rules[0].when", [=](auto* c) { c->rules = {signal("turns", 9, 0)}; }},
+      {"rules[0].when", [=](auto* c) { c->rules = {signal("turns", 9, 5)}; }},
+      {"rules[0].when.above",
+       [=](auto* c) { c->rules = {signal("battery", 20, 0)}, c->rules[0].when.below.reset(); }},
+      {"rules[0].when.above",
+       [=](auto* c) { c->rules = {signal("thermal", 3, 9)}, c->rules[0].when.below.reset(); }},
+      {"rules[0].when.below", [=](auto* c) { c->rules = {signal("battery", 0.2, 20)}; }},
+      {"rules[0].when.below",
+       [=](auto* c) { c->rules = {signal("turns", 0, 0)}, c->rules[0].when.above.reset(); }},
+      {"rules[0].when.keyword[1]", [=](auto* c) { c->rules = {words("keyword", "\u00a0 ")}; }},
+      {"rules[0].when.language[1]", [=](auto* c) { c->rules = {words("language", "en-US")}; }},
       {"rules[0].then",
        [=](auto* c) { c->rules = {signal("turns", 0, 9)}, c->rules[0].route.reset(); }},
       {"rules[0].then",
@@ -138,6 +160,44 @@ TEST(CheckPolicyConfig, FarIsWantedButNotThere) {
   EXPECT_EQ(FieldsOf(config), (std::vector<std::string>{"near.when_unknown", "choose.route"}));
 }
 
+TEST(CheckPolicyConfig, WithoutALimitAPriceMayBeAbsentAndFreeMayBeSaid) {
+  PolicyConfig config = ConfigOf(PolicyKind::kFixed);
+  config.far[0].input_usd_per_mtok.reset();
+  config.far[0].output_usd_per_mtok.reset();
+  EXPECT_EQ(FieldsOf(config), std::vector<std::string>{});
+  config.budget.limit_usd = 1;
+  config.far[0].input_usd_per_mtok = config.far[0].output_usd_per_mtok = 0;
+  EXPECT_EQ(FieldsOf(config), std::vector<std::string>{});
+}
+
+TEST(CheckPolicyConfig, SaysWhichLanguageWasMeant) {
+  const auto message = [](const std::string& word) {
+    PolicyConfig config;
+    RuleCondition condition;
+    condition.kind = RuleCondition::Kind::kLanguage;
+    condition.words = {word};
+    config.rules.push_back({"r", condition, Route::kNear, "", Taint::kNone});
+    const auto errors = CheckPolicyConfig(config);
+    return errors.empty() ? "" : errors[0].message;
+  };
+  EXPECT_EQ(message("en"), "");
+  for (const char* word : {"en-US", "en_GB", "EN"}) {
+    EXPECT_THAT(message(word), testing::HasSubstr("did you mean en?")) << word;
+  }
+  EXPECT_THAT(message("German"), testing::HasSubstr("(known: en, de, "));
+}
+
+TEST(CheckPolicyConfig, APrefixHeadsDeviation) {
+  PolicyConfig config = ConfigOf(PolicyKind::kCascade);
+  auto calibration = CalibrationOf(0.5, 0.5, 0.5);
+  calibration->prefix_deviation = -1;
+  config.near.calibration = calibration;
+  const auto errors = CheckPolicyConfig(config);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].field, "near.calibration");
+  EXPECT_THAT(errors[0].message, testing::HasSubstr("prefix_deviation must be"));
+}
+
 TEST(CheckPolicyConfig, DeepConditionsEnd) {
   RuleCondition condition;
   condition.kind = RuleCondition::Kind::kOffline;
@@ -158,12 +218,15 @@ TEST(IsLocalTarget, LoopbackAndSocketsOnly) {
   for (const char* local :
        {"unix:/run/x", "unix:///run/x", "unix-abstract:x", "127.0.0.1:1", "dns:///127.0.0.1:7443",
         "dns:127.3.2.1:7", "localhost:7443", "dns:///localhost:7443", "dns://8.8.8.8/localhost:1",
-        "ipv4:127.0.0.1:5", "[::1]:7443", "ipv6:[::1]:7443", "dns:///[::1]:7"}) {
+        "ipv4:127.0.0.1:5", "[::1]:7443", "ipv6:[::1]:7443", "dns:///[::1]:7",
+        "ipv4:127.0.0.1:5,127.0.0.2:5", "ipv6:[::1]:7443,[::1]:7444"}) {
     EXPECT_TRUE(IsLocalTarget(local)) << local;
   }
-  for (const char* remote : {"", "dns:///example.org:443", "127.evil.example:1", "10.0.0.1:7443",
-                             "dns:///192.0.2.10:7443", "localhost.example.org:1", "[2001:db8::1]:1",
-                             "0.0.0.0:1", "ipv4:10.1.1.1:5"}) {
+  for (const char* remote :
+       {"", "dns:///example.org:443", "127.evil.example:1", "10.0.0.1:7443",
+        "dns:///192.0.2.10:7443", "localhost.example.org:1", "[2001:db8::1]:1", "0.0.0.0:1",
+        "ipv4:10.1.1.1:5", "ipv6:[::1]:7443,[2001:db8::1]:7443", "ipv4:127.0.0.1:5,10.1.1.1",
+        "ipv4:127.0.0.1:5,10.1.1.1:5,127.0.0.1:5", "ipv4:127.0.0.1:5,"}) {
     EXPECT_FALSE(IsLocalTarget(remote)) << remote;
   }
 }

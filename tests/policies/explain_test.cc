@@ -152,6 +152,33 @@ TEST(Explain, AfterTheDraft) {
   EXPECT_TRUE(inputs.count("near.p_right"));
 }
 
+TEST(Explain, DuringTheDraft) {
+  Situation at;
+  at.config.choose.kind = PolicyKind::kCascade;
+  at.config.draft.min_confidence = 0.5;
+  at.config.near.calibration = CalibrationOf(0.5, 0.5, 0.9);
+  at.signals.draft = DraftOf(16, false);
+  at.signals.draft->doubtful_windows = 1;
+  ASSERT_EQ(RouteOf(*MustMake(at.config), at.signals), Route::kFar);
+  const std::set<std::string> inputs = CheckFlips(at.config, at.signals);
+  EXPECT_TRUE(inputs.count("policy.min_confidence"));
+  EXPECT_FALSE(inputs.count("near.p_right"));  // of the finished draft: there is none yet
+}
+
+// To state P(near right) as an application would judges drafts that this calibration cannot judge,
+// whatever is stated: no number of it tells of a flip.
+TEST(Explain, WithoutADraftHeadTheChanceIsNoDial) {
+  Situation at;
+  at.config.choose.kind = PolicyKind::kCascade;
+  auto calibration = CalibrationOf(0.6, 0.6, 0.5);
+  calibration->draft.reset();
+  at.config.near.calibration = calibration;
+  const Decision decision = Explain(*MustMake(at.config), at.signals);
+  EXPECT_EQ(decision.route, Route::kNear);
+  EXPECT_TRUE(decision.confidence.has_value());
+  EXPECT_FALSE(CheckFlips(at.config, at.signals).count("near.p_right"));
+}
+
 TEST(Explain, UnderTaintNothingFlipsToFar) {
   Situation at;
   at.signals.tainted = true;

@@ -59,6 +59,16 @@ TEST(BadFiles, EveryMistakeIsToldAtItsPlace) {
   EXPECT_EQ(actual, ReadText(folder + "expected.txt"));
 }
 
+// Rules by the thousand, each without anything: the reader stops where no error is kept.
+TEST(BadFiles, OfNothingButMistakesEndEarly) {
+  std::string text = "schema_version: 1\nrules: [";
+  while (text.size() < (size_t{1} << 17)) text += "{},";
+  const auto config = ParsePolicy(text + "]", "f");
+  const std::string message(config.status().message());
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 1000);
+  EXPECT_THAT(message, HasSubstr("there are more mistakes"));
+}
+
 // --- presets -------------------------------------------------------------------------------------
 
 TEST(Presets, EachLoadsAndDecides) {
@@ -116,7 +126,8 @@ far:
      key_file: k.pem, server_name: s}, model: big, price: {input_usd_per_mtok: 1,
      output_usd_per_mtok: 2}, trust: owner, context_tokens: 999, api_key: "file:key",
      prior_right: 0.5, expected_ttft_seconds: 3, expected_tokens_per_second: 4, json: false}
-  - {name: b, target: "h:2", allow_plaintext: true, api_key: env:KEY}
+  - {name: b, target: "h:2", allow_plaintext: true, api_key: env:KEY,
+     price: {input_usd_per_mtok: 0, output_usd_per_mtok: 0}}
 budget: {limit_usd: 5, window: 1d12h, pacing: dual, when_spent: refuse, lease_usd: 0.5}
 rules:
   - name: r
@@ -161,6 +172,8 @@ log: {prompt_text: true, keep: 2w}
   EXPECT_TRUE(b.allow_plaintext && b.json);
   EXPECT_EQ(b.trust, Trust::kThirdParty);
   EXPECT_EQ(b.api_key, "env:KEY");
+  EXPECT_EQ(b.input_usd_per_mtok, std::optional<double>(0));
+  EXPECT_EQ(b.output_usd_per_mtok, std::optional<double>(0));
   EXPECT_EQ(config->budget.limit_usd, std::optional<double>(5));
   EXPECT_EQ(config->budget.window, absl::Hours(36));
   EXPECT_EQ(config->budget.pacing, Pacing::kDual);
@@ -205,6 +218,11 @@ TEST(ParsePolicy, WhatIsAbsentHasItsDocumentedDefault) {
   EXPECT_EQ(config->near.when_unknown, Route::kNear);
   EXPECT_EQ(config->near.calibration, nullptr);
   EXPECT_EQ(config->budget.limit_usd, std::nullopt);
+  const auto unpriced =
+      ParsePolicy("schema_version: 1\nfar: [{name: a, target: \"unix:/a\"}]", "p");
+  ASSERT_TRUE(unpriced.ok()) << unpriced.status();
+  EXPECT_EQ(unpriced->far[0].input_usd_per_mtok, std::nullopt);
+  EXPECT_EQ(unpriced->far[0].output_usd_per_mtok, std::nullopt);
   EXPECT_EQ(config->budget.window, absl::Hours(24));
   EXPECT_EQ(config->choose.kind, PolicyKind::kFixed);
   EXPECT_EQ(config->choose.route, Route::kNear);
@@ -253,6 +271,7 @@ Calibration FullCalibration() {
   c.prompt_near->isotonic_y = {0.05, 0.95};
   c.prompt_far.push_back({"big", "f1", ConstantHead(0.8)});
   c.prompt_far.push_back({"bigger", "", ConstantHead(0.9)});
+  c.prefix_deviation = 0.1 + 0.2;
   c.p90_tokens = 210.5;
   c.fit.questions = 321;
   c.fit.auroc = 0.77;
@@ -290,6 +309,7 @@ TEST(FormatCalibration, ReadsBackToTheSameValue) {
   ExpectSame(*back->prompt_near, *c.prompt_near);
   ExpectSame(*back->draft, *c.draft);
   ExpectSame(*back->prefix, *c.prefix);
+  EXPECT_EQ(back->prefix_deviation, c.prefix_deviation);
   ASSERT_EQ(back->prompt_far.size(), 2u);
   EXPECT_EQ(back->prompt_far[0].target_model, "big");
   EXPECT_EQ(back->prompt_far[0].target_fingerprint, "f1");

@@ -106,6 +106,12 @@ const Rung kRungs[] = {
        c->rules.push_back(RuleTo("r", Route::kNear));
      },
      Route::kNear, Reason::kRule, false},
+    {"request far against a rule that drafts",
+     [](Signals* s, PolicyConfig* c) {
+       s->request.route = Route::kFar;
+       c->rules.push_back(RuleTo("r", Route::kDraft));
+     },
+     Route::kDraft, Reason::kRule, false},
     {"request far against a policy that keeps all near",
      [](Signals* s, PolicyConfig* c) {
        s->request.route = Route::kFar;
@@ -235,7 +241,38 @@ const Rung kRungs[] = {
        s->prompt.tokens = 1000;
        c->choose.route = Route::kNear;
      },
+     Route::kNear, Reason::kRequest, true},
+    {"near is too slow for the request, and the policy drafts",
+     [](Signals* s, PolicyConfig* c) {
+       s->request.max_ttft_seconds = 1;
+       s->prompt.tokens = 1000;
+       c->choose.route = Route::kDraft;
+     },
      Route::kFar, Reason::kRequest, false},
+    {"near is too slow for the request, and a rule drafts",
+     [](Signals* s, PolicyConfig* c) {
+       s->request.max_ttft_seconds = 1;
+       s->prompt.tokens = 1000;
+       c->rules.push_back(RuleTo("r", Route::kDraft));
+     },
+     Route::kFar, Reason::kRequest, false},
+    {"near is too slow for the request, and there is no far",
+     [](Signals* s, PolicyConfig* c) {
+       s->request.max_ttft_seconds = 1;
+       s->prompt.tokens = 1000;
+       s->far.clear();
+       c->choose.route = Route::kDraft;
+     },
+     Route::kNear, Reason::kRequest, true},
+    {"near is too slow for the request, and the battery is below the floor",
+     [](Signals* s, PolicyConfig* c) {
+       s->request.max_ttft_seconds = 1;
+       s->prompt.tokens = 1000;
+       s->device.battery = 0.1;
+       c->device.battery_floor = 0.2;
+       c->choose.route = Route::kNear;
+     },
+     Route::kFar, Reason::kDevice, false},
     {"rule near", [](Signals*, PolicyConfig* c) { c->rules.push_back(RuleTo("r", Route::kNear)); },
      Route::kNear, Reason::kRule, false},
     {"rule refuse",
@@ -434,6 +471,92 @@ TEST(Targets, ARuleMayNameOne) {
   EXPECT_TRUE(decision.flagged);
 }
 
+// Two targets that could answer, of which a rule names "home"; the other is the better bargain.
+struct NamedTarget {
+  PolicyConfig config = FixedTo(Route::kDraft);
+  Signals signals = PlainSignals();
+  NamedTarget() {
+    config.far.push_back(FarNamed("other"));
+    config.near.calibration = CalibrationOf(0.01, 0.01, 0.999);
+    config.draft.min_confidence = 0.5;
+    config.rules.push_back(RuleTo("r", Route::kFar));
+    config.rules[0].target = "home";
+    signals.near.binding = TestBinding();
+    signals.far.push_back(signals.far[0]);
+    signals.far[1].name = "other";
+    signals.far[1].input_usd_per_mtok = signals.far[1].output_usd_per_mtok = 0;
+  }
+};
+
+TEST(Targets, TheRequestDoesNotReachPastTheRule) {
+  NamedTarget at;
+  at.signals.request.route = Route::kFar;
+  EXPECT_EQ(MustMake(at.config)->Choose(at.signals).target, "home");
+  at.signals.far[0].health = Health::kUnreachable;
+  const Decision decision = MustMake(at.config)->Choose(at.signals);
+  EXPECT_EQ(decision.route, Route::kNear);
+  EXPECT_EQ(decision.reason, Reason::kOffline);
+  EXPECT_TRUE(decision.flagged);
+}
+
+TEST(Targets, WhatNearCannotHoldIsRefusedRatherThanSentToAnother) {
+  NamedTarget at;
+  at.signals.prompt.tokens = 3000;
+  EXPECT_EQ(MustMake(at.config)->Choose(at.signals).target, "home");
+  at.signals.far[0].health = Health::kUnreachable;
+  for (std::optional<Route> route : {std::optional<Route>(), std::optional<Route>(Route::kFar)}) {
+    at.signals.request.route = route;
+    const Decision decision = MustMake(at.config)->Choose(at.signals);
+    EXPECT_EQ(decision.route, Route::kRefuse);
+    EXPECT_EQ(decision.reason, Reason::kContextTooLong);
+    EXPECT_THAT(decision.detail, HasSubstr("home: unreachable"));
+  }
+}
+
+TEST(Targets, ADraftIsHandedToTheNamedOneOrKept) {
+  NamedTarget at;
+  for (bool finished : {false, true}) {
+    at.signals.draft = DraftOf(16, finished);
+    at.signals.draft->doubtful_windows = 1;
+    at.signals.far[0].health = Health::kHealthy;
+    Decision decision = MustMake(at.config)->Reconsider(at.signals);
+    EXPECT_EQ(decision.route, Route::kFar) << finished;
+    EXPECT_EQ(decision.target, "home") << finished;
+    at.signals.far[0].health = Health::kBreakerOpen;
+    decision = MustMake(at.config)->Reconsider(at.signals);
+    EXPECT_EQ(decision.route, finished ? Route::kNear : Route::kDraft);
+    EXPECT_EQ(decision.flagged, finished);
+    EXPECT_EQ(decision.target, "") << finished;
+  }
+}
+
+// --- rules that turn while a draft runs ----------------------------------------------------------
+
+TEST(Reconsider, ARuleThatNowKeepsNearOrRefusesKeepsTheDraft) {
+  for (Route route : {Route::kNear, Route::kRefuse}) {
+    PolicyConfig config = ConfigOf(PolicyKind::kCascade);
+    config.near.calibration = CalibrationOf(0.5, 0.01, 0.999);
+    config.draft.min_confidence = 0.5;
+    config.rules.push_back(RuleTo("low", route));
+    config.rules[0].when.signal = "battery";
+    config.rules[0].when.above.reset();
+    config.rules[0].when.below = 0.2;
+    Signals s = PlainSignals();
+    s.near.binding = TestBinding();
+    for (bool finished : {false, true}) {
+      s.draft = DraftOf(16, finished);
+      s.draft->doubtful_windows = 1;
+      s.device.battery = 0.3;
+      ASSERT_EQ(MustMake(config)->Reconsider(s).route, Route::kFar);
+      s.device.battery = 0.1;
+      const Decision decision = MustMake(config)->Reconsider(s);
+      EXPECT_EQ(decision.route, finished ? Route::kNear : Route::kDraft) << RouteName(route);
+      EXPECT_EQ(decision.reason, Reason::kRule) << RouteName(route);
+      EXPECT_EQ(MustMake(config)->AcceptProbability(s), std::optional<double>(1));
+    }
+  }
+}
+
 // --- during the draft ----------------------------------------------------------------------------
 
 struct DuringCase {
@@ -441,6 +564,7 @@ struct DuringCase {
   Signals signals = PlainSignals();
   explicit DuringCase(double prefix) {
     config.near.calibration = CalibrationOf(0.5, 0.5, prefix);
+    config.draft.min_confidence = 0.5;
     signals.near.binding = TestBinding();
     signals.draft = DraftOf(16, false);
   }
@@ -499,7 +623,23 @@ TEST(During, KeepsDraftingWhereItMustOrCannotTell) {
       {"another model", [](DuringCase* c) { c->signals.near.binding.fingerprint = "x"; }},
       {"unknown speed", [](DuringCase* c) { c->signals.near.decode_tokens_per_second.reset(); }},
       {"all but written", [](DuringCase* c) { c->signals.draft->tokens = 256; }},
-      {"it judges nothing", [](DuringCase* c) { c->config.choose.kind = PolicyKind::kFixed; }},
+      {"it judges nothing",
+       [](DuringCase* c) {
+         c->config.choose.kind = PolicyKind::kFixed;
+         c->config.draft.min_confidence.reset();
+       }},
+      {"a head without its deviation",
+       [](DuringCase* c) {
+         auto calibration = CalibrationOf(0.5, 0.5, 0.999);
+         calibration->prefix_deviation.reset();
+         c->config.near.calibration = calibration;
+       }},
+      {"the finished draft cannot be judged",
+       [](DuringCase* c) {
+         auto calibration = CalibrationOf(0.5, 0.5, 0.999);
+         calibration->draft.reset();
+         c->config.near.calibration = calibration;
+       }},
   };
   for (const auto& [name, change] : kCases) {
     DuringCase c(0.999);
@@ -533,9 +673,33 @@ TEST(After, ARejectedDraftThatCannotBeReplacedIsFlaggedOrRefused) {
   EXPECT_EQ(decision.route, Route::kNear);
 }
 
+// A draft that is likely to end at 0.92 is good enough for one policy and not for another.
+TEST(AcceptProbability, IsOfThisPolicysThresholdAndThisRequests) {
+  auto calibration = CalibrationOf(0.5, 0.92, 0.5);
+  calibration->prefix = ConstantHead(0.92);
+  calibration->prefix_deviation = 0.5;
+  PolicyConfig config = ConfigOf(PolicyKind::kCascade);
+  config.near.calibration = calibration;
+  Signals s = PlainSignals();
+  s.near.binding = TestBinding();
+  s.draft = DraftOf(16, false);
+  const auto accept = [&](double threshold) {
+    config.draft.min_confidence = threshold;
+    return *MustMake(config)->AcceptProbability(s);
+  };
+  EXPECT_GT(accept(0.5), 0.99);
+  EXPECT_NEAR(accept(0.92), 0.5, 1e-9);
+  // (logit 0.95 - logit 0.92) / 0.5 = 1.004 deviations.
+  EXPECT_NEAR(accept(0.95), 0.1577, 1e-3);
+  EXPECT_EQ(accept(1), 0);
+  s.request.min_confidence = 0.95;
+  EXPECT_NEAR(accept(0.5), 0.1577, 1e-3);
+}
+
 TEST(AcceptProbability, IsThePrefixHeadsThenTheVerdict) {
   PolicyConfig config = ConfigOf(PolicyKind::kCascade);
   config.near.calibration = CalibrationOf(0.5, 0.99, 0.3);
+  config.draft.min_confidence = 0.5;
   Signals s = PlainSignals();
   s.near.binding = TestBinding();
   const auto policy = MustMake(config);
@@ -556,27 +720,64 @@ TEST(AcceptProbability, IsThePrefixHeadsThenTheVerdict) {
 
 // --- calibration ---------------------------------------------------------------------------------
 
+// Each field of a binding, changed.
+const std::pair<const char*, std::function<void(ModelBinding*)>> kOtherBindings[] = {
+    {"fingerprint", [](ModelBinding* b) { b->fingerprint = "x"; }},
+    {"quantization", [](ModelBinding* b) { b->quantization = "x"; }},
+    {"template_hash", [](ModelBinding* b) { b->template_hash = "x"; }},
+    {"kv_type", [](ModelBinding* b) { b->kv_type = "x"; }},
+    {"sampling", [](ModelBinding* b) { b->sampling = "x"; }},
+    {"adapter", [](ModelBinding* b) { b->adapter = "x"; }},
+    {"feature_version", [](ModelBinding* b) { b->feature_version = 77; }},
+};
+
+void ExpectUnknown(const Policy& policy, Signals s, const std::string& what) {
+  const Decision before = policy.Choose(s);
+  EXPECT_EQ(before.route, Route::kFar) << what;
+  EXPECT_EQ(before.reason, Reason::kUncalibrated) << what;
+  EXPECT_EQ(before.confidence, std::nullopt) << what;
+  s.draft = DraftOf(16, false);
+  EXPECT_EQ(policy.AcceptProbability(s), std::nullopt) << what;
+  s.draft->finished = true;
+  const Decision after = policy.Reconsider(s);
+  EXPECT_EQ(after.route, Route::kFar) << what;
+  EXPECT_EQ(after.reason, Reason::kUncalibrated) << what;
+  EXPECT_EQ(after.confidence, std::nullopt) << what;
+}
+
+// Heads that are all but sure of near: wherever they still spoke, the route would be near.
+TEST(Calibration, OfAnotherModelOrOfNoneIsUnknown) {
+  for (PolicyKind kind : {PolicyKind::kThreshold, PolicyKind::kNetValue, PolicyKind::kCascade}) {
+    PolicyConfig config = ConfigOf(kind);
+    config.near.when_unknown = Route::kFar;
+    Signals s = PlainSignals();
+    s.near.binding = TestBinding();
+    ExpectUnknown(*MustMake(config), s, "no calibration");
+    config.near.calibration = CalibrationOf(0.99, 0.99, 0.01);
+    const auto policy = MustMake(config);
+    EXPECT_EQ(policy->Choose(s).route, Route::kDraft);
+    for (const auto& [field, change] : kOtherBindings) {
+      Signals other = s;
+      change(&other.near.binding);
+      ExpectUnknown(*policy, other, field);
+    }
+    s.draft = DraftOf(40, true);
+    EXPECT_EQ(policy->Reconsider(s).route, Route::kNear);
+  }
+}
+
 TEST(CheckCalibration, NamesEachFieldThatDiffers) {
   PolicyConfig config;
   EXPECT_EQ(CheckCalibration(config, TestBinding()).code(), absl::StatusCode::kNotFound);
   config.near.calibration = CalibrationOf(0.5, 0.5, 0.5);
   EXPECT_TRUE(CheckCalibration(config, TestBinding()).ok());
-  const std::pair<const char*, std::function<void(ModelBinding*)>> kFields[] = {
-      {"fingerprint", [](ModelBinding* b) { b->fingerprint = "x"; }},
-      {"quantization", [](ModelBinding* b) { b->quantization = "x"; }},
-      {"template_hash", [](ModelBinding* b) { b->template_hash = "x"; }},
-      {"kv_type", [](ModelBinding* b) { b->kv_type = "x"; }},
-      {"sampling", [](ModelBinding* b) { b->sampling = "x"; }},
-      {"adapter", [](ModelBinding* b) { b->adapter = "x"; }},
-      {"feature_version", [](ModelBinding* b) { b->feature_version = 77; }},
-  };
-  for (const auto& [name, change] : kFields) {
+  for (const auto& [name, change] : kOtherBindings) {
     ModelBinding binding = TestBinding();
     change(&binding);
     const absl::Status status = CheckCalibration(config, binding);
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << name;
     EXPECT_THAT(std::string(status.message()), HasSubstr(name));
-    for (const auto& [other, unused] : kFields) {
+    for (const auto& [other, unused] : kOtherBindings) {
       if (std::string(other) == name) continue;
       EXPECT_EQ(status.message().find(std::string(other) + " ("), absl::string_view::npos);
     }

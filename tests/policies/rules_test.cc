@@ -80,6 +80,8 @@ TEST(SignalNames, EachReadsItsSignal) {
   for (const auto& [name, value] : kExpected) {
     ASSERT_NE(FindSignalName(name), nullptr) << name;
     EXPECT_EQ(FindSignalName(name)->value(s), std::optional<double>(value)) << name;
+    EXPECT_GE(value, FindSignalName(name)->low) << name;
+    EXPECT_LE(value, FindSignalName(name)->high) << name;
   }
 }
 

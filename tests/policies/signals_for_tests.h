@@ -21,6 +21,8 @@ inline FarConfig FarNamed(const std::string& name) {
   FarConfig far;
   far.name = name;
   far.target = "unix:/run/" + name;
+  far.input_usd_per_mtok = 1;
+  far.output_usd_per_mtok = 4;
   return far;
 }
 
@@ -67,14 +69,26 @@ inline LogisticHead ConstantHead(double p) {
   return head;
 }
 
-// A calibration whose heads say these, bound to TestBinding().
+// The x below which a standard normal variable lies with probability p.
+inline double NormalQuantile(double p) {
+  double low = -10, high = 10;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = (low + high) / 2;
+    (0.5 * std::erfc(-middle / std::sqrt(2.0)) < p ? low : high) = middle;
+  }
+  return low;
+}
+
+// A calibration whose heads say these, bound to TestBinding(). `prefix` is P(the finished draft
+// will be rejected) under a policy that accepts from P(near right) = 0.5 on.
 inline std::shared_ptr<Calibration> CalibrationOf(double prompt_near, double draft, double prefix) {
   auto calibration = std::make_shared<Calibration>();
   calibration->name = "test";
   calibration->binding = TestBinding();
   calibration->prompt_near = ConstantHead(prompt_near);
   calibration->draft = ConstantHead(draft);
-  calibration->prefix = ConstantHead(prefix);
+  calibration->prefix.emplace().bias = -NormalQuantile(prefix);
+  calibration->prefix_deviation = 1;
   calibration->median_tokens = 100;
   calibration->fit.risk = {{0.05, 0.9}, {0.10, 0.8}};
   return calibration;

@@ -14,10 +14,17 @@ PolicyConfig Config() {
   return config;
 }
 
+// The plain situation, with the model that the calibration was fitted for.
+Signals BoundSignals() {
+  Signals s = PlainSignals();
+  s.near.binding = TestBinding();
+  return s;
+}
+
 TEST(NetValue, BeforeTheDraftByHand) {
   PolicyConfig config = Config();
   config.value.joule_usd = 1e-5;
-  Signals s = PlainSignals();
+  Signals s = BoundSignals();
   s.budget.pacing_price = 2;
   const NetValue v = ValueOf(config, s, s.far[0], 0.4, 0.9);
   const double far_seconds = 1 + 100.0 / 30, near_seconds = 100.0 / 200 + 100.0 / 20;
@@ -33,7 +40,7 @@ TEST(NetValue, BeforeTheDraftByHand) {
 TEST(NetValue, AfterTheDraftIsTheEscalationRule) {
   // net > 0  <=>  p_err > 1 - p_far + (lambda price + waiting) / v, near's cost being sunk.
   const PolicyConfig config = Config();
-  Signals s = PlainSignals();
+  Signals s = BoundSignals();
   s.draft = DraftOf(60, true);
   const double p_far = 0.85;
   const NetValue at = ValueOf(config, s, s.far[0], 0.5, p_far);
@@ -47,7 +54,7 @@ TEST(NetValue, AfterTheDraftIsTheEscalationRule) {
 }
 
 TEST(NetValue, UnknownSpeedIsTakenAsTheOthers) {
-  Signals s = PlainSignals();
+  Signals s = BoundSignals();
   s.near.decode_tokens_per_second.reset();
   const NetValue v = ValueOf(Config(), s, s.far[0], 0.5, 0.9);
   EXPECT_FALSE(v.near_seconds.has_value());
@@ -55,7 +62,7 @@ TEST(NetValue, UnknownSpeedIsTakenAsTheOthers) {
 }
 
 TEST(ExpectTokens, PromptByCountOrByBytes) {
-  Signals s = PlainSignals();
+  Signals s = BoundSignals();
   s.prompt.conversation_bytes = 1200;
   EXPECT_EQ(ExpectTokens(Config(), s).prompt, 100);
   s.prompt.tokens.reset();
@@ -65,15 +72,17 @@ TEST(ExpectTokens, PromptByCountOrByBytes) {
 }
 
 TEST(ExpectTokens, CompletionByCalibrationDefaultAndLimit) {
-  Signals s = PlainSignals();
+  Signals s = BoundSignals();
   EXPECT_EQ(ExpectTokens(Config(), s).completion, 100);
+  s.near.binding.fingerprint = "x";  // another model's answers are of another length
+  EXPECT_EQ(ExpectTokens(Config(), s).completion, kDefaultCompletionTokens);
   EXPECT_EQ(ExpectTokens(ConfigOf(PolicyKind::kFixed), s).completion, kDefaultCompletionTokens);
   s.request.max_tokens = 10;
   EXPECT_EQ(ExpectTokens(Config(), s).completion, 10);
 }
 
 TEST(ExpectTokens, RemainingShrinksAndThenFollowsTheTail) {
-  Signals s = PlainSignals();
+  Signals s = BoundSignals();
   EXPECT_EQ(ExpectTokens(Config(), s).remaining, 100);
   const std::pair<int, double> kCases[] = {{20, 80}, {60, 40}, {150, 75}, {200, 56}, {256, 0}};
   for (const auto& [tokens, remaining] : kCases) {
@@ -85,7 +94,7 @@ TEST(ExpectTokens, RemainingShrinksAndThenFollowsTheTail) {
 }
 
 TEST(TermsOf, LeavesOutWhatIsUnknown) {
-  const Signals s = PlainSignals();
+  const Signals s = BoundSignals();
   const NetValue v = ValueOf(Config(), s, s.far[0], std::nullopt, 0.9);
   for (const Term& term : TermsOf(v, false)) {
     EXPECT_NE(term.name, "p_near");

@@ -106,6 +106,31 @@ TEST(YamlReading, KnowsWhatWasBlamed) {
   EXPECT_FALSE(reading.HasErrorAt("far[0].price.input_usd_per_mtok"));
   EXPECT_TRUE(reading.HasErrorOn("far[0].price.input_usd_per_mtok"));
   EXPECT_FALSE(reading.HasErrorOn("far[0].name"));
+  EXPECT_FALSE(reading.HasErrorOn(""));
+  reading.AddError("", "x");  // the document blames no field
+  EXPECT_TRUE(reading.HasErrorOn(""));
+  EXPECT_FALSE(reading.HasErrorOn("far[0].name"));
+  EXPECT_FALSE(reading.HasErrorAt("far[0].price[0]"));
+}
+
+TEST(YamlReading, IsFullWhereNoFurtherErrorIsKept) {
+  YamlReading reading;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_FALSE(reading.is_full());
+    reading.AddError("far[" + std::to_string(i) + "]", "x");
+  }
+  reading.AddError("far[1000]", "x");
+  EXPECT_TRUE(reading.is_full());
+  EXPECT_TRUE(reading.HasErrorAt("far[999]"));
+  EXPECT_FALSE(reading.HasErrorAt("far[1000]"));
+}
+
+// A text is a text, whatever it says; an alias's error is told once.
+TEST(ReadYaml, NoTextStandsForAnErrorThatWasTold) {
+  EXPECT_THAT(Errors("rules: \"\\x01refused\"\n"), HasSubstr("rules: must be a list"));
+  EXPECT_THAT(Errors("log: {prompt_text: \"\\x01refused\"}\n"), HasSubstr("must be true or false"));
+  EXPECT_EQ(Errors("name: \"\\x01refused\"\n"), "");
+  EXPECT_THAT(Errors("near: &a {model: m}\nrules: *a\n"), testing::Not(HasSubstr("rules")));
 }
 
 }  // namespace

@@ -54,10 +54,12 @@ TEST(BoundHead, GivesTheHeadsProbability) {
   head.bias = 1.5;
   ASSERT_TRUE(CheckHead(head, HeadKind::kDraft).ok());
   EXPECT_NEAR(*BoundHead(&head, HeadKind::kDraft).Probability(s), 0.5, 1e-12);
+  EXPECT_NEAR(*BoundHead(&head, HeadKind::kDraft).Logit(s), 0, 1e-12);
   head.hash_bits = kPromptHashBits;
   head.hashed_weights[s.prompt.hashed[0].first] = 10;
   EXPECT_GT(*BoundHead(&head, HeadKind::kDraft).Probability(s), 0.5);
   EXPECT_EQ(BoundHead(&head, HeadKind::kDraft).Probability(PlainSignals()), std::nullopt);
+  EXPECT_EQ(BoundHead(&head, HeadKind::kDraft).Logit(PlainSignals()), std::nullopt);
 }
 
 TEST(CheckHead, NamesUnknownFeaturesAndForeignHashes) {

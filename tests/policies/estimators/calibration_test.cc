@@ -99,5 +99,22 @@ TEST(LogisticHead, CheckNamesWhatIsWrong) {
               HasSubstr("not both"));
 }
 
+TEST(Calibration, CheckPrefixWantsAHeadThatSaysALogitAndADeviation) {
+  const auto message = [](auto change) {
+    Calibration calibration;
+    calibration.prefix = TwoFeatures();
+    calibration.prefix_deviation = 0.5;
+    change(calibration);
+    return std::string(calibration.CheckPrefix().message());
+  };
+  EXPECT_EQ(message([](auto&) {}), "");
+  EXPECT_EQ(message([](auto& c) { c.prefix_deviation.reset(); }), "");
+  EXPECT_THAT(message([](auto& c) { c.prefix_deviation = 0; }), HasSubstr("above 0"));
+  EXPECT_THAT(message([](auto& c) { c.prefix_deviation = std::nan(""); }), HasSubstr("above 0"));
+  EXPECT_THAT(message([](auto& c) { c.prefix.reset(); }), HasSubstr("there is none"));
+  EXPECT_THAT(message([](auto& c) { c.prefix->platt = {1, 0}; }), HasSubstr("says a logit"));
+  EXPECT_THAT(message([](auto& c) { c.prefix->isotonic_x = {0.5}; }), HasSubstr("says a logit"));
+}
+
 }  // namespace
 }  // namespace nearfar

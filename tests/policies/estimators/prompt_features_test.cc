@@ -128,6 +128,7 @@ TEST(GuessLanguage, ByWordsAndByScript) {
       {"フランスの首都はどこですか？", "ja"},
       {"프랑스의 수도는 어디입니까?", "ko"},
       {"ما هي عاصمة فرنسا؟", "ar"},
+      {"پایتخت فرانسه چیست؟", "fa"},
       {"Ποια είναι η πρωτεύουσα της Γαλλίας;", "el"},
       {"מהי בירת צרפת?", "he"},
       {"फ्रांस की राजधानी क्या है?", "hi"},
@@ -137,7 +138,12 @@ TEST(GuessLanguage, ByWordsAndByScript) {
       {"12 + 30 = ?", ""},
       {"xyzzy", ""},
   };
-  for (const auto& c : kCases) EXPECT_EQ(GuessLanguage(c.text), c.language) << c.text;
+  std::set<std::string> told;
+  for (const auto& c : kCases) {
+    EXPECT_EQ(GuessLanguage(c.text), c.language) << c.text;
+    if (*c.language != '\0') told.insert(c.language);
+  }
+  EXPECT_EQ(told, std::set<std::string>(KnownLanguages().begin(), KnownLanguages().end()));
 }
 
 }  // namespace

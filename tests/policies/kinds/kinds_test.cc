@@ -75,6 +75,30 @@ TEST_P(EveryKind, AnAcceptedDraftStaysARejectedOneGoesFar) {
   EXPECT_GT(decision.max_cost_usd, 0);
 }
 
+TEST_P(EveryKind, AcceptsFromLeastAcceptedOnAndNotBelow) {
+  std::unique_ptr<const Kind> kind;
+  for (const KindEntry& entry : AllKinds()) {
+    if (entry.kind == GetParam()) kind = entry.make();
+  }
+  for (std::optional<double> configured : {std::optional<double>(), std::optional<double>(0.7)}) {
+    for (std::optional<double> asked : {std::optional<double>(), std::optional<double>(0.85)}) {
+      PolicyConfig config = ConfigOf(GetParam());
+      config.draft.min_confidence = configured;
+      Signals s = Finished();
+      s.request.min_confidence = asked;
+      for (int i = 1; i < 40; ++i) {
+        const double p = i / 40.0 + 1e-3;
+        FarOption option;
+        option.far = &s.far[0];
+        option.value = ValueOf(config, s, s.far[0], p, 0.9);
+        const Evidence evidence{config, s, p, true, &option};
+        EXPECT_EQ(kind->Judge(evidence).route == Route::kNear, p >= kind->LeastAccepted(evidence))
+            << p << " " << configured.value_or(-1) << " " << asked.value_or(-1);
+      }
+    }
+  }
+}
+
 TEST_P(EveryKind, TheRequestsConfidenceOnlyTightens) {
   PolicyConfig config = Calibrated(GetParam(), 0.9, 0.9);
   config.draft.min_confidence = 0.95;
@@ -216,6 +240,13 @@ TEST(NetValueKind, PFarComesFromTheTargetsOwnHead) {
   s.far[0].fingerprint = "v1";
   EXPECT_NEAR(p_far(), 0.3, 1e-9);
   s.far[0].fingerprint = "v2";  // another version: the estimate is void
+  EXPECT_NEAR(p_far(), 0.85, 1e-9);
+  s.far[0].fingerprint = "v1";
+  s.near.binding.fingerprint = "another near model";  // which has no part in it
+  EXPECT_NEAR(p_far(), 0.3, 1e-9);
+  s.near.binding = ModelBinding();  // nothing is told: the features are this build's
+  EXPECT_NEAR(p_far(), 0.3, 1e-9);
+  s.near.binding.feature_version = kFeatureVersion + 1;  // other features
   EXPECT_NEAR(p_far(), 0.85, 1e-9);
 }
 
