@@ -1,12 +1,12 @@
 #include "local_engine/engine.h"
 
-#include <sched.h>
-
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/sha256.h"
+#include "local_engine/base/usable_cpus.h"
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/model/model.h"
 #include "local_engine/quant/formats.h"
@@ -19,14 +19,6 @@ constexpr int kMaxThreads = 512;
 constexpr int kMaxSessions = 4096;
 constexpr int kMaxPrefillChunk = 8192;
 constexpr int kDefaultContext = 4096;
-
-// CPUs that this process may run on, which in a container or under taskset is not all there are.
-int UsableCpus() {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
-  return std::clamp(CPU_COUNT(&cpus), 1, kMaxThreads);
-}
 
 absl::Status CheckRange(const char* option, int value, int low, int high) {
   if (value >= low && value <= high) return absl::OkStatus();
@@ -41,14 +33,13 @@ absl::Status CheckOptions(const EngineOptions& options) {
   return status;
 }
 
-std::string BaseName(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
-
 ModelInfo Describe(const std::string& path, const Model& model, const SchedulerOptions& options) {
   const GgufFile& file = *model.file;
   ModelInfo info;
   info.path = path;
   const absl::StatusOr<std::string_view> name = file.GetString("general.name");
-  info.name = name.ok() && !name->empty() ? std::string(*name) : BaseName(path);
+  info.name = name.ok() && !name->empty() ? std::string(*name)
+                                          : std::filesystem::path(path).filename().string();
   info.architecture = model.config.architecture->name;
   info.quantization = FindFormat(MainDType(file))->name;
   info.fingerprint = file.Fingerprint();
@@ -138,7 +129,7 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
 
   SchedulerOptions scheduling;
   scheduling.kernels = *kernels;
-  scheduling.threads = options.threads > 0 ? options.threads : UsableCpus();
+  scheduling.threads = options.threads > 0 ? options.threads : std::min(UsableCpus(), kMaxThreads);
   scheduling.context = *context;
   scheduling.max_sessions = options.max_sessions;
   scheduling.prefill_chunk = options.prefill_chunk;

@@ -6,6 +6,11 @@
 //   (*session)->Generate({.prompt = *ids}, sink);
 //
 // Thread-safety: all methods are thread-safe; the engine outlives its sessions (they hold it).
+//
+// Letting go of the last handle, the engine's or a session's, waits until the scheduler thread has
+// made its last call of a sink or an observer: so that nothing is called that may be gone. Do not
+// let go of it while holding a lock that a sink takes. From a sink itself it may be done; there it
+// waits for nothing.
 // Held by tests/local_engine/engine_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_ENGINE_H_
@@ -27,15 +32,15 @@
 namespace nearfar {
 
 struct EngineOptions {
-  int threads = 0;          // 0 = one per core that this process may use
+  int threads = 0;          // 0 = one per core that this process may use, within its CPU quota
   int context_tokens = 0;   // KV positions of a session; 0 = min(model's own, 4096)
   int max_sessions = 4;     // live sessions; NewSession fails beyond
   int prefill_chunk = 128;  // prompt tokens computed in one pass, so that other sessions get a turn
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
   std::string kernels = {};
-  // Called on the scheduler thread before each layer is computed; for tests and tracing. May cancel
-  // sessions, must not block.
+  // Called on the scheduler thread before each layer is computed, of Logits too; for tests and
+  // tracing. May cancel sessions, must not block.
   std::function<void(int layer)> layer_observer = {};
 };
 
@@ -68,7 +73,7 @@ class Engine {
   // Maps and checks the file and starts the threads.
   // Errors: NotFound, InvalidArgument (not a GGUF file, or a lying one: the message names the byte
   // offset and the field), Unimplemented (an architecture, tensor type or tokenizer not known
-  // here).
+  // here), ResourceExhausted (no memory, or no more threads).
   static absl::StatusOr<std::shared_ptr<Engine>> Open(const std::string& path,
                                                       const EngineOptions& options);
   virtual ~Engine() = default;
@@ -88,11 +93,14 @@ class Engine {
   virtual absl::StatusOr<std::vector<int32_t>> TokenizeChat(
       absl::Span<const ChatTurn> turns, std::string_view assistant_prefix = {}) const = 0;
 
-  // Errors: ResourceExhausted when max_sessions are live.
+  // Errors: ResourceExhausted when max_sessions are live, or as many that are gone wait for the
+  // layer in work.
   virtual absl::StatusOr<std::unique_ptr<Session>> NewSession() = 0;
 
   // Logits after each of `ids` from an empty context: [ids.size(), vocabulary], row-major. For
-  // evaluation and tests; runs on the scheduler between generations and blocks the caller.
+  // evaluation and tests; runs on the scheduler between generations and blocks the caller. Errors:
+  // InvalidArgument (no id, or one outside the vocabulary), OutOfRange (more than the context),
+  // ResourceExhausted (no memory), FailedPrecondition (called from a sink).
   virtual absl::StatusOr<std::vector<float>> Logits(absl::Span<const int32_t> ids) = 0;
 };
 

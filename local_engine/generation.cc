@@ -52,8 +52,9 @@ void Generation::PrefillDone() {
 }
 
 std::optional<StopReason> Generation::Take(absl::Span<const float> logits) {
-  if (!prefilled_) PrefillDone();
   if (cancelled()) return StopReason::kCancelled;
+  if (!prefilled_) PrefillDone();
+  if (cancelled()) return StopReason::kCancelled;  // from OnPrefill
   if (!AllFinite(logits)) {
     result_.status = absl::DataLossError(
         absl::StrCat("the logits behind token ", tokens_.size(),

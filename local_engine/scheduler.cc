@@ -1,9 +1,11 @@
 #include "local_engine/scheduler.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "local_engine/base/start_thread.h"
 #include "local_engine/sampling/sampler.h"
 
 namespace nearfar {
@@ -16,6 +18,17 @@ int CommonPrefix(absl::Span<const int32_t> a, absl::Span<const int32_t> b) {
   const size_t length = std::min(a.size(), b.size());
   const auto end = std::mismatch(a.begin(), a.begin() + length, b.begin());
   return static_cast<int>(end.first - a.begin());
+}
+
+// Long prompts have more logits than some machines have memory.
+absl::Status ReserveFloats(size_t count, std::vector<float>* floats) {
+  try {
+    floats->reserve(count);
+  } catch (const std::exception&) {  // bad_alloc, or length_error
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no memory for ", count, " logits (evaluate fewer tokens at a time, or free memory)"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -43,21 +56,26 @@ class Scheduler::ScheduledSession : public Session {
 
 absl::StatusOr<std::shared_ptr<Scheduler>> Scheduler::Start(std::shared_ptr<const Model> model,
                                                             const SchedulerOptions& options) {
-  std::shared_ptr<Scheduler> scheduler(new Scheduler(std::move(model), options));
+  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(options.threads);
+  if (!pool.ok()) return pool.status();
+  std::shared_ptr<Scheduler> scheduler(new Scheduler(std::move(model), options, *std::move(pool)));
   const int max_rows = std::max(options.prefill_chunk + options.max_sessions, kEvaluationRows);
   const int max_logits = std::max(options.max_sessions, kEvaluationRows);
   absl::StatusOr<std::unique_ptr<Transformer>> transformer =
-      Transformer::Create(scheduler->model_->config, scheduler->model_->weights,
-                          {.kernels = options.kernels, .pool = &scheduler->pool_}, options.context,
-                          max_rows, max_logits);
+      Transformer::Create(scheduler->model_->config, scheduler->model_->weights, *options.kernels,
+                          scheduler->pool_.get(), options.context, max_rows, max_logits);
   if (!transformer.ok()) return transformer.status();
   scheduler->transformer_ = *std::move(transformer);
-  scheduler->thread_ = std::thread([scheduler] { scheduler->Loop(); });
+  absl::StatusOr<std::thread> thread =
+      StartThread("nearfar-engine", [scheduler] { scheduler->Loop(); });
+  if (!thread.ok()) return thread.status();
+  scheduler->thread_ = *std::move(thread);
   return scheduler;
 }
 
-Scheduler::Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options)
-    : model_(std::move(model)), options_(options), pool_(options.threads) {}
+Scheduler::Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options,
+                     std::unique_ptr<ThreadPool> pool)
+    : model_(std::move(model)), options_(options), pool_(std::move(pool)) {}
 
 void Scheduler::Stop() {
   {
@@ -82,6 +100,12 @@ absl::StatusOr<std::unique_ptr<Session>> Scheduler::NewSession(std::shared_ptr<c
         absl::StrCat("all ", options_.max_sessions,
                      " sessions of this engine are in use; end one, or open the engine with more "
                      "(EngineOptions::max_sessions)"));
+  }
+  if (slots_.size() >= 2 * static_cast<size_t>(options_.max_sessions)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(slots_.size() - static_cast<size_t>(live),
+                     " sessions are gone but not yet freed; try again once the layer in work is "
+                     "computed"));
   }
   slots_.push_back(slot);
   return std::make_unique<ScheduledSession>(shared_from_this(), std::move(slot), std::move(owner));
@@ -114,7 +138,7 @@ absl::Status Scheduler::CheckIds(absl::Span<const int32_t> ids) const {
         "prompt[", i, "]: id ", ids[i], " is outside the vocabulary [0, ", vocabulary, ")"));
   }
   if (ids.size() <= static_cast<size_t>(options_.context)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
+  return absl::OutOfRangeError(
       absl::StrCat("the prompt has ", ids.size(), " tokens, the context holds ", options_.context));
 }
 
@@ -146,22 +170,27 @@ absl::Status Scheduler::Enqueue(const std::shared_ptr<Slot>& slot, GenerateReque
 
 void Scheduler::Cancel(const std::shared_ptr<Slot>& slot) {
   absl::MutexLock lock(&mutex_);
-  if (slot->generation != nullptr) slot->generation->Cancel();
+  if (slot->generation == nullptr) return;
+  slot->generation->Cancel();
+  cancel_asked_ = true;
 }
 
 void Scheduler::CloseSlot(const std::shared_ptr<Slot>& slot) {
-  absl::MutexLock lock(&mutex_);
-  slot->closed = true;
-  if (slot->generation != nullptr) {
-    slot->generation->Cancel();  // the scheduler releases the slot where it ends the generation
-  } else {
-    Release(slot);
+  {
+    absl::MutexLock lock(&mutex_);
+    slot->closed = true;
+    if (slot->generation != nullptr) {
+      slot->generation->Cancel();  // the scheduler frees the slot where it ends the generation
+      cancel_asked_ = true;
+      return;
+    }
+    Forget(slot);
   }
+  slot->cache.Release();
 }
 
-void Scheduler::Release(const std::shared_ptr<Slot>& slot) {
-  slot->cache.Release();
-  slot->kv_bytes.store(0, std::memory_order_relaxed);
+// Who forgets the last that may use a slot frees its cache, without the lock: unmapping takes time.
+void Scheduler::Forget(const std::shared_ptr<Slot>& slot) {
   slots_.erase(std::find(slots_.begin(), slots_.end(), slot));
 }
 
@@ -177,7 +206,8 @@ absl::StatusOr<std::vector<float>> Scheduler::Logits(absl::Span<const int32_t> i
   auto evaluation =
       std::make_shared<Evaluation>(config.layers, config.kv_width(), options_.context);
   evaluation->ids = ids;
-  evaluation->logits.reserve(ids.size() * model_->weights.vocabulary());
+  status = ReserveFloats(ids.size() * model_->weights.vocabulary(), &evaluation->logits);
+  if (!status.ok()) return status;
   {
     absl::MutexLock lock(&mutex_);
     evaluations_.push_back(evaluation);
@@ -232,14 +262,13 @@ void Scheduler::Admit(Running running) {
 }
 
 void Scheduler::RunPass() {
-  for (Running& running : running_) {
-    if (running.generation->cancelled()) End(running, StopReason::kCancelled);
-  }
+  EndCancelled();
   PlanPass();
   if (!slices_.empty()) {
     transformer_->Forward(absl::MakeSpan(slices_), *this);
     FinishPass();
   }
+  slice_owner_.clear();
   if (served_ < running_.size()) {  // the next chunk of prompt is somebody else's
     std::rotate(running_.begin() + served_, running_.begin() + served_ + 1, running_.end());
   }
@@ -250,7 +279,6 @@ void Scheduler::RunPass() {
 
 void Scheduler::PlanPass() {
   slices_.clear();
-  slice_owner_.clear();
   for (size_t i = 0; i < running_.size(); ++i) {
     if (!running_[i].ended && Remaining(running_[i]) == 1) PlanSlice(i, 1);
   }
@@ -302,35 +330,62 @@ void Scheduler::FinishPass() {
   }
 }
 
-// A sink that is told of its end may cancel others, so this goes around until nobody is left.
-void Scheduler::EndCancelled(absl::Span<PassSlice> slices) {
-  bool again = true;
-  while (again) {
-    again = false;
-    for (size_t i = 0; i < slices.size(); ++i) {
-      Running& running = running_[slice_owner_[i]];
-      if (slices[i].dropped || !running.generation->cancelled()) continue;
-      slices[i].dropped = true;
+// A sink that is told of its end may cancel others, so this goes around until nobody has asked.
+void Scheduler::EndCancelled() {
+  while (cancel_asked_.exchange(false)) {
+    for (Running& running : running_) {
+      if (running.ended || !running.generation->cancelled()) continue;
       End(running, StopReason::kCancelled);
-      again = true;
     }
+    EndCancelledOfQueue();
+  }
+}
+
+void Scheduler::EndCancelledOfQueue() {
+  std::vector<Running> cancelled;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto first = std::stable_partition(
+        queue_.begin(), queue_.end(),
+        [](const std::shared_ptr<Slot>& slot) { return !slot->generation->cancelled(); });
+    for (auto it = first; it != queue_.end(); ++it) cancelled.push_back({*it, (*it)->generation});
+    queue_.erase(first, queue_.end());
+  }
+  // Their caches are as the generations before left them.
+  for (const Running& each : cancelled) {
+    Finish(each.slot, each.generation, StopReason::kCancelled, absl::OkStatus());
+  }
+}
+
+void Scheduler::DropEnded(absl::Span<PassSlice> slices) {
+  EndCancelled();
+  for (size_t i = 0; i < slice_owner_.size(); ++i) {
+    if (running_[slice_owner_[i]].ended) slices[i].dropped = true;
   }
 }
 
 void Scheduler::End(Running& running, StopReason reason, absl::Status status) {
   running.ended = true;
   Slot& slot = *running.slot;
-  Generation& generation = *running.generation;
-  generation.Close(reason, std::move(status));
-  const std::vector<int32_t>& tokens = generation.tokens();
+  const std::vector<int32_t>& tokens = running.generation->tokens();
   slot.cached.assign(tokens.begin(), tokens.begin() + slot.cache.length());
+  Finish(running.slot, running.generation, reason, std::move(status));
+}
+
+void Scheduler::Finish(const std::shared_ptr<Slot>& slot,
+                       const std::shared_ptr<Generation>& generation, StopReason reason,
+                       absl::Status status) {
+  generation->Close(reason, std::move(status));
   ++(reason == StopReason::kCancelled ? generations_cancelled_ : generations_finished_);
+  bool closed;
   {
     absl::MutexLock lock(&mutex_);
-    slot.generation.reset();
-    if (slot.closed) Release(running.slot);
+    slot->generation.reset();
+    closed = slot->closed;
+    if (closed) Forget(slot);
   }
-  generation.Announce();  // from here on the slot may have a new generation, or be gone
+  if (closed) slot->cache.Release();
+  generation->Announce();  // from here on the slot may have a new generation, or be gone
 }
 
 void Scheduler::EvaluateSome() {
@@ -347,8 +402,7 @@ void Scheduler::EvaluateSome() {
   if (evaluation->status.ok()) {
     PassSlice slice = {
         .cache = &cache, .tokens = ids, .wanted_logits = static_cast<int>(ids.size())};
-    PassObserver nobody;
-    transformer_->Forward({&slice, 1}, nobody);
+    transformer_->Forward({&slice, 1}, *this);
     evaluation->logits.insert(evaluation->logits.end(), slice.logits.begin(), slice.logits.end());
     if (cache.length() < static_cast<int>(evaluation->ids.size())) return;
   }
@@ -363,11 +417,11 @@ void Scheduler::EvaluateSome() {
 
 void Scheduler::BeforeLayer(int layer, absl::Span<PassSlice> slices) {
   if (options_.layer_observer) options_.layer_observer(layer);
-  EndCancelled(slices);
+  DropEnded(slices);
 }
 
 void Scheduler::AfterLayer(int layer) { ++layers_computed_; }
 
-void Scheduler::BeforeLogits(absl::Span<PassSlice> slices) { EndCancelled(slices); }
+void Scheduler::BeforeLogits(absl::Span<PassSlice> slices) { DropEnded(slices); }
 
 }  // namespace nearfar

@@ -7,8 +7,9 @@
 //
 // Life of a generation: queued (by Session::Generate) > running (admitted between passes, the
 // cached prefix kept) > ended: by its own tokens after a pass, or by Cancel before the next layer
-// of the pass in work. Sinks are called from the scheduler thread with no lock held. Internal to
-// local_engine. Held by tests/local_engine/scheduler_test.cc.
+// that is computed, whether it has a part in that pass, waits for a turn, or is still queued. Sinks
+// are called from the scheduler thread with no lock held. Internal to local_engine. Held by
+// tests/local_engine/scheduler_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_SCHEDULER_H_
 #define NEARFAR_LOCAL_ENGINE_SCHEDULER_H_
@@ -49,7 +50,7 @@ struct SchedulerOptions {
 // Thread-safe. The thread keeps the scheduler alive until Stop has been obeyed.
 class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassObserver {
  public:
-  // Errors: those of Transformer::Create.
+  // Errors: those of Transformer::Create and of ThreadPool::Create.
   static absl::StatusOr<std::shared_ptr<Scheduler>> Start(std::shared_ptr<const Model> model,
                                                           const SchedulerOptions& options);
 
@@ -57,7 +58,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   // gone. Waits for it, unless called from a sink, that is, on the thread itself.
   void Stop();
 
-  // The session keeps `owner` alive. Errors: ResourceExhausted (max_sessions are live).
+  // The session keeps `owner` alive. Errors: ResourceExhausted (max_sessions are live, or as many
+  // that are gone still wait for the end of a layer).
   absl::StatusOr<std::unique_ptr<Session>> NewSession(std::shared_ptr<const void> owner);
 
   // See Engine::Logits. FailedPrecondition when called from a sink.
@@ -102,7 +104,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
     absl::Notification done;
   };
 
-  Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options);
+  Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options,
+            std::unique_ptr<ThreadPool> pool);
 
   // Called by sessions, on any thread.
   absl::Status Enqueue(const std::shared_ptr<Slot>& slot, GenerateRequest request,
@@ -123,9 +126,13 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   bool PlanSlice(size_t index, int tokens);
   static int Remaining(const Running& running);  // tokens that are not in the cache
   void FinishPass();
-  void EndCancelled(absl::Span<PassSlice> slices);
+  void EndCancelled();
+  void EndCancelledOfQueue();
+  void DropEnded(absl::Span<PassSlice> slices);
   void End(Running& running, StopReason reason, absl::Status status = absl::OkStatus());
-  void Release(const std::shared_ptr<Slot>& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Finish(const std::shared_ptr<Slot>& slot, const std::shared_ptr<Generation>& generation,
+              StopReason reason, absl::Status status);
+  void Forget(const std::shared_ptr<Slot>& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EvaluateSome();
 
   void BeforeLayer(int layer, absl::Span<PassSlice> slices) override;
@@ -134,7 +141,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   const std::shared_ptr<const Model> model_;
   const SchedulerOptions options_;
-  ThreadPool pool_;
+  const std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Transformer> transformer_;
   std::thread thread_;
 
@@ -144,10 +151,12 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   std::vector<std::shared_ptr<Slot>> queue_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::shared_ptr<Evaluation>> evaluations_ ABSL_GUARDED_BY(mutex_);
 
+  std::atomic<bool> cancel_asked_{false};  // a generation has been cancelled, and is to be ended
+
   // The scheduler thread's own.
   std::vector<Running> running_;
   std::vector<PassSlice> slices_;    // of the pass in work
-  std::vector<size_t> slice_owner_;  // index into running_ of each slice
+  std::vector<size_t> slice_owner_;  // index into running_ of each slice; none in an evaluation
   size_t served_ = 0;                // index of the first that got a chunk of its prompt computed
 
   std::atomic<int64_t> prefill_tokens_{0};

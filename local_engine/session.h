@@ -70,16 +70,19 @@ class GenerateSink {
 
 class Session {
  public:
-  virtual ~Session() = default;  // cancels what runs and frees the slot and the KV cache
+  // Cancels what runs, and frees the slot and the KV cache. Where this was the last of the engine's
+  // handles, the engine ends with it: see Engine.
+  virtual ~Session() = default;
 
   // Enqueues one generation. `sink` is kept alive until OnDone has returned.
   // Errors: InvalidArgument (empty prompt, an id outside the vocabulary, an option outside its
-  // range), FailedPrecondition (a generation of this session has not finished),
-  // ResourceExhausted (the prompt is longer than the context). On error the sink is never called.
+  // range), FailedPrecondition (a generation of this session has not finished), OutOfRange (the
+  // prompt is longer than the context). On error the sink is never called.
   virtual absl::Status Generate(GenerateRequest request, std::shared_ptr<GenerateSink> sink) = 0;
 
-  // Ends the running generation, if any: polled at least once a layer, so nothing more than the
-  // layer in work is computed. OnDone follows with kCancelled.
+  // Ends the generation, if any, running or not yet begun: polled at least once a layer, whosever
+  // layer that is, so nothing more than the layer in work is computed. OnDone follows with
+  // kCancelled.
   virtual void Cancel() = 0;
 
   // Number of tokens whose keys and values are cached.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <filesystem>
 #include <list>
 #include <optional>
 #include <utility>
@@ -23,6 +24,9 @@ constexpr int kFewestTokens = 4;  // below, a measurement is mostly noise
 // A text this much longer than the context does not fit, whatever its tokens are.
 constexpr int64_t kMostBytesPerToken = 64;
 constexpr int64_t kLikelyBytesPerToken = 4;
+// Failures in a row after which the engine is left alone, and for how long.
+constexpr int kMostFailures = 3;
+constexpr absl::Duration kRest = absl::Seconds(30);
 
 constexpr char kJsonInstruction[] = "Answer with one JSON value and nothing else.";
 
@@ -30,12 +34,8 @@ void Average(std::optional<double>* mean, double value) {
   *mean = mean->has_value() ? **mean + kNewest * (value - **mean) : value;
 }
 
-std::string FileName(const std::string& path) {
-  std::string name = path.substr(path.rfind('/') + 1);
-  const std::string ending = ".gguf";
-  const bool ends = name.size() > ending.size() &&
-                    name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
-  return ends ? name.substr(0, name.size() - ending.size()) : name;
+std::string ModelNameOf(const std::filesystem::path& path) {
+  return (path.extension() == ".gguf" ? path.stem() : path.filename()).string();
 }
 
 int64_t ContentBytes(const std::vector<Message>& messages) {
@@ -75,6 +75,7 @@ struct Job {
 
   GenerateRequest request;
   std::string session_key;
+  absl::Time deadline;  // to be begun by
   std::shared_ptr<BackendSink> sink;
   State state = State::kQueued;
   bool cancelled = false;
@@ -85,13 +86,16 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
  public:
   LocalBackend(std::shared_ptr<Engine> engine, LocalBackendOptions options)
       : engine_(std::move(engine)), options_(std::move(options)) {
-    if (options_.model.empty()) options_.model = FileName(engine_->info().path);
+    if (options_.model.empty()) options_.model = ModelNameOf(engine_->info().path);
   }
 
   std::unique_ptr<BackendCall> Start(BackendRequest request, absl::Time deadline,
                                      std::shared_ptr<BackendSink> sink) override;
   BackendDescription Describe() const override;
-  Health health() const override { return Health::kHealthy; }
+  Health health() const override {
+    absl::MutexLock hold(&mu_);
+    return options_.now() < resting_until_ ? Health::kUnreachable : Health::kHealthy;
+  }
   BackendSpeed speed() const override {
     absl::MutexLock hold(&mu_);
     return speed_;
@@ -109,14 +113,23 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
     std::shared_ptr<Session> session;
   };
 
-  absl::StatusOr<std::shared_ptr<Session>> Acquire(const std::string& key)
+  // A session, or Unavailable. An idle one that had to go for it is left in *evicted: to be freed
+  // without the lock, and only then is there room.
+  absl::StatusOr<std::shared_ptr<Session>> Acquire(const std::string& key,
+                                                   std::shared_ptr<Session>* evicted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Keep(const std::string& key, std::shared_ptr<Session> session)
+  // Returns the session that goes for it, if any: to be freed without the lock.
+  std::shared_ptr<Session> Keep(const std::string& key, std::shared_ptr<Session> session)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status Launch(const std::shared_ptr<Job>& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Prepare(BackendRequest request, Job* job) const;
+  absl::Status Launch(const std::shared_ptr<Job>& job, std::shared_ptr<Session>* freed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Queue(const std::shared_ptr<Job>& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status LaunchOrQueue(const std::shared_ptr<Job>& job);
+  void RefuseLate();
   void Pump();
   void Measure(const GenerateResult& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountFailure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::shared_ptr<Engine> engine_;
   LocalBackendOptions options_;
@@ -125,6 +138,8 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
   std::deque<std::shared_ptr<Job>> queue_ ABSL_GUARDED_BY(mu_);
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   BackendSpeed speed_ ABSL_GUARDED_BY(mu_);
+  int failures_ ABSL_GUARDED_BY(mu_) = 0;  // in a row
+  absl::Time resting_until_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 
 // Carries a generation's events to the job's sink.
@@ -162,8 +177,12 @@ class LocalCall : public BackendCall {
 BackendError ErrorOf(const absl::Status& status) {
   ErrorKind kind = ErrorKind::kInternal;
   if (absl::IsInvalidArgument(status)) kind = ErrorKind::kBadRequest;
-  if (absl::IsResourceExhausted(status)) kind = ErrorKind::kContextTooLong;
-  if (absl::IsUnavailable(status)) kind = ErrorKind::kUnavailable;
+  if (absl::IsOutOfRange(status)) kind = ErrorKind::kContextTooLong;
+  if (absl::IsDeadlineExceeded(status)) kind = ErrorKind::kDeadline;
+  // Sessions, memory or places in the queue have run out; another time there may be some.
+  if (absl::IsResourceExhausted(status) || absl::IsUnavailable(status)) {
+    kind = ErrorKind::kUnavailable;
+  }
   return {status, kind, false};
 }
 
@@ -173,22 +192,14 @@ BackendError Cancelled() {
 
 // --- calls ---------------------------------------------------------------------------------------
 
-std::unique_ptr<BackendCall> LocalBackend::Start(BackendRequest request, absl::Time,
+std::unique_ptr<BackendCall> LocalBackend::Start(BackendRequest request, absl::Time deadline,
                                                  std::shared_ptr<BackendSink> sink) {
   auto job = std::make_shared<Job>();
   job->sink = std::move(sink);
-  job->session_key = std::move(request.session_key);
+  job->deadline = deadline;
   auto call = std::make_unique<LocalCall>(shared_from_this(), job);
-  absl::StatusOr<std::vector<int32_t>> prompt =
-      engine_->TokenizeChat(TurnsOf(request.messages, request.format), request.assistant_prefix);
-  absl::Status status = prompt.status();
-  if (status.ok()) {
-    job->request.prompt = *std::move(prompt);
-    job->request.max_tokens = request.max_tokens;
-    job->request.sampling = SamplingOf(request.sampling);
-    job->request.stop = std::move(request.stop);
-    status = LaunchOrQueue(job);
-  }
+  absl::Status status = Prepare(std::move(request), job.get());
+  if (status.ok()) status = LaunchOrQueue(job);
   if (!status.ok()) {
     {
       absl::MutexLock hold(&mu_);
@@ -199,21 +210,50 @@ std::unique_ptr<BackendCall> LocalBackend::Start(BackendRequest request, absl::T
   return call;
 }
 
-absl::Status LocalBackend::LaunchOrQueue(const std::shared_ptr<Job>& job) {
-  absl::MutexLock hold(&mu_);
-  if (!queue_.empty()) {
-    queue_.push_back(job);
-    return absl::OkStatus();
+absl::Status LocalBackend::Prepare(BackendRequest request, Job* job) const {
+  const int64_t bytes =
+      ContentBytes(request.messages) + static_cast<int64_t>(request.assistant_prefix.size());
+  if (CannotFit(bytes, engine_->info())) {
+    return absl::OutOfRangeError(absl::StrCat("the conversation has ", bytes,
+                                              " bytes, far more than the context's ",
+                                              engine_->info().context_tokens, " tokens hold"));
   }
-  absl::Status launched = Launch(job);
-  if (!absl::IsUnavailable(launched) || running_ == 0) return launched;
+  absl::StatusOr<std::vector<int32_t>> prompt =
+      engine_->TokenizeChat(TurnsOf(request.messages, request.format), request.assistant_prefix);
+  if (!prompt.ok()) return prompt.status();
+  job->session_key = std::move(request.session_key);
+  job->request.prompt = *std::move(prompt);
+  job->request.max_tokens = request.max_tokens;
+  job->request.sampling = SamplingOf(request.sampling);
+  job->request.stop = std::move(request.stop);
+  return absl::OkStatus();
+}
+
+absl::Status LocalBackend::Queue(const std::shared_ptr<Job>& job) {
+  if (static_cast<int>(queue_.size()) >= options_.max_waiting) {
+    return absl::ResourceExhaustedError(absl::StrCat("every session is in use and ", queue_.size(),
+                                                     " calls wait; try again later"));
+  }
   queue_.push_back(job);
   return absl::OkStatus();
 }
 
+absl::Status LocalBackend::LaunchOrQueue(const std::shared_ptr<Job>& job) {
+  while (true) {
+    std::shared_ptr<Session> freed;  // outlives the lock
+    absl::MutexLock hold(&mu_);
+    if (!queue_.empty()) return Queue(job);
+    absl::Status launched = Launch(job, &freed);
+    if (!absl::IsUnavailable(launched)) return launched;
+    if (freed) continue;
+    return running_ > 0 ? Queue(job) : launched;
+  }
+}
+
 // Unavailable: every session is in use.
-absl::Status LocalBackend::Launch(const std::shared_ptr<Job>& job) {
-  absl::StatusOr<std::shared_ptr<Session>> session = Acquire(job->session_key);
+absl::Status LocalBackend::Launch(const std::shared_ptr<Job>& job,
+                                  std::shared_ptr<Session>* freed) {
+  absl::StatusOr<std::shared_ptr<Session>> session = Acquire(job->session_key, freed);
   if (!session.ok()) return session.status();
   // Under the lock: the engine may be done before Generate returns, and OnDone waits for it.
   job->state = Job::State::kRunning;
@@ -225,11 +265,13 @@ absl::Status LocalBackend::Launch(const std::shared_ptr<Job>& job) {
   --running_;
   job->state = Job::State::kEnded;
   job->session.reset();
-  if (!job->session_key.empty()) Keep(job->session_key, *std::move(session));
+  *freed = *std::move(session);
+  if (!job->session_key.empty()) *freed = Keep(job->session_key, std::move(*freed));
   return started;
 }
 
-absl::StatusOr<std::shared_ptr<Session>> LocalBackend::Acquire(const std::string& key) {
+absl::StatusOr<std::shared_ptr<Session>> LocalBackend::Acquire(const std::string& key,
+                                                               std::shared_ptr<Session>* evicted) {
   if (!key.empty()) {
     for (auto it = idle_.begin(); it != idle_.end(); ++it) {
       if (it->key != key) continue;
@@ -238,18 +280,30 @@ absl::StatusOr<std::shared_ptr<Session>> LocalBackend::Acquire(const std::string
       return session;
     }
   }
-  while (true) {
-    absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
-    if (session.ok()) return std::shared_ptr<Session>(*std::move(session));
-    if (!absl::IsResourceExhausted(session.status())) return session.status();
-    if (idle_.empty()) return absl::UnavailableError(session.status().message());
+  absl::StatusOr<std::unique_ptr<Session>> session = engine_->NewSession();
+  if (session.ok()) return std::shared_ptr<Session>(*std::move(session));
+  if (!absl::IsResourceExhausted(session.status())) return session.status();
+  if (!idle_.empty()) {
+    *evicted = std::move(idle_.front().session);
     idle_.pop_front();
   }
+  return absl::UnavailableError(session.status().message());
 }
 
-void LocalBackend::Keep(const std::string& key, std::shared_ptr<Session> session) {
+// Calls that overlap have a session each, of which the one that knows more is kept.
+std::shared_ptr<Session> LocalBackend::Keep(const std::string& key,
+                                            std::shared_ptr<Session> session) {
+  for (auto it = idle_.begin(); it != idle_.end(); ++it) {
+    if (it->key != key) continue;
+    if (session->cached_tokens() > it->session->cached_tokens()) std::swap(it->session, session);
+    idle_.splice(idle_.end(), idle_, it);
+    return session;
+  }
   idle_.push_back({key, std::move(session)});
-  while (static_cast<int>(idle_.size()) > std::max(options_.kept_sessions, 0)) idle_.pop_front();
+  if (static_cast<int>(idle_.size()) <= std::max(options_.kept_sessions, 0)) return nullptr;
+  std::shared_ptr<Session> oldest = std::move(idle_.front().session);
+  idle_.pop_front();
+  return oldest;
 }
 
 void LocalBackend::Cancel(const std::shared_ptr<Job>& job) {
@@ -275,17 +329,20 @@ void LocalBackend::TellStarted(const Job& job, int prompt_tokens) const {
 }
 
 void LocalBackend::OnDone(const std::shared_ptr<Job>& job, const GenerateResult& result) {
-  std::shared_ptr<Session> session;
+  std::shared_ptr<Session> session;  // freed without the lock
   {
     absl::MutexLock hold(&mu_);
     --running_;
     job->state = Job::State::kEnded;
     session = std::exchange(job->session, nullptr);
+    if (result.reason == StopReason::kError) CountFailure();
     const bool whole =
         result.reason != StopReason::kCancelled && result.reason != StopReason::kError;
-    if (whole) Measure(result);
-    if (whole && session && !job->session_key.empty()) {
-      Keep(job->session_key, std::move(session));
+    if (whole) {
+      failures_ = 0;
+      Measure(result);
+      if (session && !job->session_key.empty())
+        session = Keep(job->session_key, std::move(session));
     }
   }
   session.reset();
@@ -301,16 +358,40 @@ void LocalBackend::OnDone(const std::shared_ptr<Job>& job, const GenerateResult&
   job->sink->OnFinished(end);
 }
 
+// Tells those whose deadline has passed while they waited. Not from Start: its caller may hold what
+// another call's sink needs.
+void LocalBackend::RefuseLate() {
+  std::vector<std::shared_ptr<Job>> late;
+  {
+    absl::MutexLock hold(&mu_);
+    if (queue_.empty()) return;
+    const absl::Time now = options_.now();
+    const auto first = std::stable_partition(
+        queue_.begin(), queue_.end(),
+        [now](const std::shared_ptr<Job>& job) { return job->deadline > now; });
+    late.assign(first, queue_.end());
+    queue_.erase(first, queue_.end());
+    for (const std::shared_ptr<Job>& job : late) job->state = Job::State::kEnded;
+  }
+  for (const std::shared_ptr<Job>& job : late) {
+    job->sink->OnError(ErrorOf(
+        absl::DeadlineExceededError("the deadline passed while the call waited for a session")));
+  }
+}
+
 // Starts what waits, as far as there are sessions. A job that cannot start at all is told so.
 void LocalBackend::Pump() {
+  RefuseLate();
   while (true) {
+    std::shared_ptr<Session> freed;  // outlives the lock
     std::shared_ptr<Job> job;
     absl::Status launched;
     {
       absl::MutexLock hold(&mu_);
       if (queue_.empty()) return;
       job = queue_.front();
-      launched = Launch(job);
+      launched = Launch(job, &freed);
+      if (absl::IsUnavailable(launched) && freed) continue;
       // Somebody else took the session; the jobs that run will be back here.
       if (absl::IsUnavailable(launched) && running_ > 0) return;
       queue_.pop_front();
@@ -320,13 +401,16 @@ void LocalBackend::Pump() {
   }
 }
 
+void LocalBackend::CountFailure() {
+  if (++failures_ >= kMostFailures) resting_until_ = options_.now() + kRest;
+}
+
 // --- what it is ----------------------------------------------------------------------------------
 
 void LocalBackend::Measure(const GenerateResult& result) {
   const int computed = result.prompt_tokens - result.reused_tokens;
   if (computed >= kFewestTokens && result.prefill_seconds > 0) {
     Average(&speed_.prefill_tokens_per_second, computed / result.prefill_seconds);
-    Average(&speed_.ttft_seconds, result.prefill_seconds);
   }
   if (result.completion_tokens >= kFewestTokens && result.decode_seconds > 0) {
     Average(&speed_.decode_tokens_per_second, result.completion_tokens / result.decode_seconds);
@@ -346,9 +430,7 @@ BackendDescription LocalBackend::Describe() const {
 
 std::optional<int64_t> LocalBackend::CountTokens(const std::vector<Message>& messages) const {
   const int64_t bytes = ContentBytes(messages);
-  if (bytes > kMostBytesPerToken * engine_->info().context_tokens) {
-    return bytes / kLikelyBytesPerToken;  // far too long: not worth counting exactly
-  }
+  if (CannotFit(bytes, engine_->info())) return bytes / kLikelyBytesPerToken;
   absl::StatusOr<std::vector<int32_t>> ids =
       engine_->TokenizeChat(TurnsOf(messages, ResponseFormat::kText));
   if (!ids.ok()) return std::nullopt;
@@ -360,6 +442,10 @@ std::optional<int64_t> LocalBackend::CountTokens(const std::vector<Message>& mes
 std::shared_ptr<Backend> MakeLocalBackend(std::shared_ptr<Engine> engine,
                                           LocalBackendOptions options) {
   return std::make_shared<LocalBackend>(std::move(engine), std::move(options));
+}
+
+bool CannotFit(int64_t bytes, const ModelInfo& info) {
+  return bytes > kMostBytesPerToken * info.context_tokens;
 }
 
 ModelBinding BindingOf(const ModelInfo& info) {

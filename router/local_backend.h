@@ -1,14 +1,20 @@
 // The near side: an engine behind the router's Backend.
 // Sessions are kept by session_key in a small LRU cache for their KV prefix; a request without a
 // key gets one of its own, freed at its end. A cancelled request's session is freed with its KV
-// cache. Thread-safe. Held by tests/router/local_backend_test.cc.
+// cache. A call that finds no free session waits, and is refused if its deadline passes meanwhile.
+// After some generations in a row that failed in the engine the near side is unreachable for a
+// while, then tried again. Thread-safe. Held by tests/router/local_backend_test.cc.
 
 #ifndef NEARFAR_ROUTER_LOCAL_BACKEND_H_
 #define NEARFAR_ROUTER_LOCAL_BACKEND_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "local_engine/engine.h"
 #include "router/backend.h"
 
@@ -18,10 +24,16 @@ struct LocalBackendOptions {
   std::string name = "near";
   std::string model;      // what Describe calls it; empty = the file's name without ".gguf"
   int kept_sessions = 2;  // idle sessions kept for their KV prefix; < EngineOptions::max_sessions
+  int max_waiting = 256;  // calls that wait for a session; one more is refused as unavailable
+  std::function<absl::Time()> now = absl::Now;  // for deadlines; must not block
 };
 
 std::shared_ptr<Backend> MakeLocalBackend(std::shared_ptr<Engine> engine,
                                           LocalBackendOptions options = {});
+
+// Whether a text is longer than the engine's context whatever its tokens are, so that it is not
+// worth tokenizing.
+bool CannotFit(int64_t bytes, const ModelInfo& info);
 
 // The binding that calibrations are checked against.
 ModelBinding BindingOf(const ModelInfo& info);

@@ -10,14 +10,16 @@
 
 #include "local_engine/base/thread_pool.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "local_engine/base/usable_cpus.h"
 
 namespace nearfar {
 namespace {
@@ -36,13 +38,6 @@ void Pause() {
 #else
   std::this_thread::yield();
 #endif
-}
-
-int UsableCpus() {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
-  return std::max(1, CPU_COUNT(&cpus));
 }
 
 // Waits until `value` differs from `old`: polls for a while, then sleeps in the kernel.
@@ -121,13 +116,24 @@ void ThreadPool::Impl::RunJob(int64_t first_chunk, uint32_t count, Body& job_bod
   while (left != 0) left = WaitForChange(unfinished, left, spins);
 }
 
-ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>(threads)) {
+absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int threads, ThreadStarter start) {
   assert(threads >= 1);
+  std::unique_ptr<ThreadPool> pool(new ThreadPool(threads));
+  Impl* impl = pool->impl_.get();
   for (int worker = 1; worker < threads; ++worker) {
-    impl_->threads.emplace_back([this, worker] { impl_->WorkerLoop(worker); });
-    pthread_setname_np(impl_->threads.back().native_handle(), "nearfar-worker");
+    absl::StatusOr<std::thread> thread =
+        start("nearfar-worker", [impl, worker] { impl->WorkerLoop(worker); });
+    if (!thread.ok()) {
+      return absl::Status(
+          thread.status().code(),
+          absl::StrCat("thread ", worker + 1, " of ", threads, ": ", thread.status().message()));
+    }
+    impl->threads.push_back(*std::move(thread));
   }
+  return pool;
 }
+
+ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>(threads)) {}
 
 ThreadPool::~ThreadPool() {
   impl_->stopping.store(true, std::memory_order_release);

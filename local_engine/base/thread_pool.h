@@ -9,17 +9,26 @@
 #define NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <thread>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "local_engine/base/start_thread.h"
 
 namespace nearfar {
 
 // One caller at a time.
 class ThreadPool {
  public:
-  // threads >= 1.
-  explicit ThreadPool(int threads);
+  using ThreadStarter = absl::StatusOr<std::thread> (*)(const char* name,
+                                                        std::function<void()> body);
+
+  // threads >= 1; `start` is another than the system's in tests.
+  // Errors: those of StartThread, and the threads that had been started are ended.
+  static absl::StatusOr<std::unique_ptr<ThreadPool>> Create(int threads,
+                                                            ThreadStarter start = StartThread);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -32,6 +41,9 @@ class ThreadPool {
 
  private:
   struct Impl;
+
+  explicit ThreadPool(int threads);
+
   std::unique_ptr<Impl> impl_;
 };
 

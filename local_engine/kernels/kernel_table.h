@@ -19,6 +19,7 @@ namespace nearfar {
 constexpr int kActivationBlock = 32;
 
 // x[i] ~ scale * value[i], value in [-127, 127]. The sums serve formats that store an offset.
+// Where an x[i] is not finite, scale and sums are NaN and the values are anything.
 struct ActivationBlock {
   float scale;
   float sum;       // scale * (sum of the 32 values)

@@ -12,6 +12,8 @@
 namespace nearfar {
 namespace {
 
+constexpr int kRopeStep = 256;  // positions that the table is filled ahead
+
 const float* BiasOrNull(const std::vector<float>& bias) {
   return bias.empty() ? nullptr : bias.data();
 }
@@ -27,16 +29,19 @@ absl::Status AllocateFloats(int64_t rows, int64_t width, AlignedBuffer* out) {
 
 absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConfig& config,
                                                                  const ModelWeights& weights,
-                                                                 const OpContext& ops, int context,
+                                                                 const KernelTable& kernels,
+                                                                 ThreadPool* pool, int context,
                                                                  int max_rows, int max_logits) {
-  std::unique_ptr<Transformer> transformer(new Transformer(config, weights, ops));
-  absl::Status status = transformer->ChooseForms();
-  if (status.ok()) status = transformer->Allocate(context, max_rows, max_logits);
+  assert(max_logits <= max_rows);
+  std::unique_ptr<Transformer> transformer(new Transformer(config, weights, kernels, pool));
+  const absl::StatusOr<ActivationForms> forms = transformer->ChooseForms();
+  if (!forms.ok()) return forms.status();
+  absl::Status status = transformer->Allocate(*forms, context, max_rows, max_logits);
   if (!status.ok()) return status;
   return transformer;
 }
 
-absl::Status Transformer::ChooseForms() {
+absl::StatusOr<ActivationForms> Transformer::ChooseForms() const {
   std::vector<DType> dtypes = {weights_.output.dtype};
   for (const LayerWeights& layer : weights_.layers) {
     for (const Matrix* matrix : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
@@ -50,16 +55,36 @@ absl::Status Transformer::ChooseForms() {
                                                  "\" kernels have no product for weights of type ",
                                                  FindFormat(dtype)->name));
   }
-  input_ = Activations(FormsFor(*ops_.kernels, dtypes));
+  return FormsFor(*ops_.kernels, dtypes);
+}
+
+AttentionShape Transformer::attention_shape() const {
+  return {.heads = config_.heads,
+          .kv_heads = config_.kv_heads,
+          .head_width = config_.head_width,
+          .stride = config_.kv_width(),
+          .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_width))};
+}
+
+// What a pass computes with, and the input of its products.
+absl::Status Transformer::AllocateInput(ActivationForms forms, int max_rows) {
+  const int64_t width = std::max({config_.width, config_.query_width(), config_.ffn_width});
+  absl::StatusOr<Activations> input = Activations::Create(forms, max_rows, width);
+  if (!input.ok()) return input.status();
+  input_ = *std::move(input);
+  absl::StatusOr<Workspace> workspace =
+      Workspace::Create(*ops_.kernels, ops_.pool->size(),
+                        {.width = width, .items = max_rows, .attention = attention_shape()});
+  if (!workspace.ok()) return workspace.status();
+  workspace_ = *std::move(workspace);
   return absl::OkStatus();
 }
 
-absl::Status Transformer::Allocate(int context, int max_rows, int max_logits) {
-  const float* factors = weights_.rope_factors.empty() ? nullptr : weights_.rope_factors.data();
-  rope_table_.resize(static_cast<size_t>(context) * config_.rope_width);
-  BuildRopeTable(config_.rope_base, factors, config_.rope_width, context, rope_table_.data());
-
-  absl::Status status = AllocateFloats(max_rows, config_.width, &residual_);
+absl::Status Transformer::Allocate(ActivationForms forms, int context, int max_rows,
+                                   int max_logits) {
+  absl::Status status = AllocateInput(forms, max_rows);
+  status.Update(AllocateFloats(context, config_.rope_width, &rope_table_));
+  status.Update(AllocateFloats(max_rows, config_.width, &residual_));
   status.Update(AllocateFloats(max_rows, config_.query_width(), &query_));
   status.Update(AllocateFloats(max_rows, config_.kv_width(), &key_));
   status.Update(AllocateFloats(max_rows, config_.kv_width(), &value_));
@@ -68,11 +93,17 @@ absl::Status Transformer::Allocate(int context, int max_rows, int max_logits) {
   status.Update(AllocateFloats(max_rows, config_.ffn_width, &up_));
   status.Update(AllocateFloats(max_rows, config_.width, &delta_));
   status.Update(AllocateFloats(max_logits, weights_.vocabulary(), &logits_));
+  if (!status.ok()) return status;
+  rows_.reserve(max_rows);
+  positions_.reserve(max_rows);
+  ids_.reserve(max_rows);
+  items_.reserve(max_rows);
   return status;
 }
 
 void Transformer::Forward(absl::Span<PassSlice> slices, PassObserver& observer) {
   GatherRows(slices);
+  ExtendRopeTable();
   EmbedRows();
   for (int layer = 0; layer < config_.layers; ++layer) {
     observer.BeforeLayer(layer, slices);
@@ -103,6 +134,20 @@ void Transformer::GatherRows(absl::Span<const PassSlice> slices) {
     }
   }
   assert(rows_.size() * config_.width * sizeof(float) <= residual_.size());
+}
+
+// The table is filled as conversations get there: of a long context most is never looked at.
+void Transformer::ExtendRopeTable() {
+  int needed = 0;
+  for (const int32_t position : positions_) needed = std::max(needed, position + 1);
+  if (needed <= rope_positions_) return;
+  const int64_t context =
+      static_cast<int64_t>(rope_table_.size() / (sizeof(float) * config_.rope_width));
+  const int64_t end = std::min<int64_t>(context, needed + kRopeStep);
+  const float* factors = weights_.rope_factors.empty() ? nullptr : weights_.rope_factors.data();
+  BuildRopeTable(config_.rope_base, factors, config_.rope_width, rope_positions_, end,
+                 rope_table_.as<float>());
+  rope_positions_ = static_cast<int>(end);
 }
 
 void Transformer::DropRows(absl::Span<const PassSlice> slices) {
@@ -142,9 +187,9 @@ void Transformer::ProjectQueryKeyValue(const LayerWeights& layer) {
 
   const bool interleaved = config_.architecture->rope_pairing == RopePairing::kInterleaved;
   RopeShape shape = {config_.heads, config_.head_width, config_.rope_width, interleaved};
-  Rope(ops_, shape, rope_table_.data(), positions_, query_.as<float>(), config_.query_width());
+  Rope(ops_, shape, rope_table_.as<float>(), positions_, query_.as<float>(), config_.query_width());
   shape.heads = config_.kv_heads;
-  Rope(ops_, shape, rope_table_.data(), positions_, key_.as<float>(), config_.kv_width());
+  Rope(ops_, shape, rope_table_.as<float>(), positions_, key_.as<float>(), config_.kv_width());
 }
 
 void Transformer::StoreKeysAndValues(int layer, absl::Span<PassSlice> slices) {
@@ -172,14 +217,7 @@ void Transformer::Attend(int layer, absl::Span<PassSlice> slices) {
                       .length = positions_[row] + 1,
                       .out = attended_.as<float>() + row * config_.query_width()});
   }
-  const AttentionShape shape = {
-      .heads = config_.heads,
-      .kv_heads = config_.kv_heads,
-      .head_width = config_.head_width,
-      .stride = config_.kv_width(),
-      .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_width)),
-  };
-  Attention(ops_, shape, items_);
+  Attention(ops_, attention_shape(), items_);
   Quantize(ops_, attended_.as<float>(), rows, config_.query_width(), &input_);
   const Product product = {&weights_.layers[layer].attention_output, nullptr, delta_.as<float>(),
                            config_.width};

@@ -20,6 +20,7 @@
 #include "local_engine/model/kv_cache.h"
 #include "local_engine/model/weights.h"
 #include "local_engine/ops/ops.h"
+#include "local_engine/ops/workspace.h"
 
 namespace nearfar {
 
@@ -47,13 +48,14 @@ class PassObserver {
 // One caller at a time.
 class Transformer {
  public:
-  // `config`, `weights` and the context's kernels and pool must outlive the transformer. max_rows
-  // and max_logits bound one pass; positions are in [0, context).
+  // What is borrowed must outlive the transformer. max_rows and max_logits <= max_rows bound one
+  // pass; positions are in [0, context). All that a pass needs is allocated here.
   // Errors: Unimplemented (the kernels lack a tensor type of the weights), ResourceExhausted (no
   // memory for the activations).
   static absl::StatusOr<std::unique_ptr<Transformer>> Create(const ModelConfig& config,
                                                              const ModelWeights& weights,
-                                                             const OpContext& ops, int context,
+                                                             const KernelTable& kernels,
+                                                             ThreadPool* pool, int context,
                                                              int max_rows, int max_logits);
 
   // Computes one pass and advances the caches of the slices that were not dropped. Stops between
@@ -67,11 +69,15 @@ class Transformer {
     bool wants_logits;
   };
 
-  Transformer(const ModelConfig& config, const ModelWeights& weights, const OpContext& ops)
-      : config_(config), weights_(weights), ops_(ops) {}
+  Transformer(const ModelConfig& config, const ModelWeights& weights, const KernelTable& kernels,
+              ThreadPool* pool)
+      : config_(config), weights_(weights), ops_{&kernels, pool, &workspace_} {}
 
-  absl::Status ChooseForms();
-  absl::Status Allocate(int context, int max_rows, int max_logits);
+  absl::StatusOr<ActivationForms> ChooseForms() const;
+  AttentionShape attention_shape() const;
+  absl::Status Allocate(ActivationForms forms, int context, int max_rows, int max_logits);
+  absl::Status AllocateInput(ActivationForms forms, int max_rows);
+  void ExtendRopeTable();
   void GatherRows(absl::Span<const PassSlice> slices);
   void EmbedRows();
   void ComputeLayer(int layer, absl::Span<PassSlice> slices);
@@ -86,6 +92,7 @@ class Transformer {
 
   const ModelConfig& config_;
   const ModelWeights& weights_;
+  Workspace workspace_;
   const OpContext ops_;
 
   // The rows of the running pass, those of one slice side by side and in order of position.
@@ -94,17 +101,18 @@ class Transformer {
   std::vector<int32_t> ids_;
   std::vector<AttentionItem> items_;
 
-  std::vector<float> rope_table_;  // [context, rope_width]
-  AlignedBuffer residual_;         // x: [rows, width]
-  AlignedBuffer query_;            // [rows, query_width]
-  AlignedBuffer key_;              // [rows, kv_width]
-  AlignedBuffer value_;            // [rows, kv_width]
-  AlignedBuffer attended_;         // [rows, query_width]
-  AlignedBuffer gate_;             // [rows, ffn_width]
-  AlignedBuffer up_;               // [rows, ffn_width]
-  AlignedBuffer delta_;            // what a sub-layer adds to x: [rows, width]
-  AlignedBuffer logits_;           // [wanted, vocabulary]
-  Activations input_;              // quantized input of the next products
+  AlignedBuffer rope_table_;  // [context, rope_width], of which rope_positions_ are filled
+  int rope_positions_ = 0;
+  AlignedBuffer residual_;  // x: [rows, width]
+  AlignedBuffer query_;     // [rows, query_width]
+  AlignedBuffer key_;       // [rows, kv_width]
+  AlignedBuffer value_;     // [rows, kv_width]
+  AlignedBuffer attended_;  // [rows, query_width]
+  AlignedBuffer gate_;      // [rows, ffn_width]
+  AlignedBuffer up_;        // [rows, ffn_width]
+  AlignedBuffer delta_;     // what a sub-layer adds to x: [rows, width]
+  AlignedBuffer logits_;    // [wanted, vocabulary]
+  Activations input_;       // quantized input of the next products
 };
 
 }  // namespace nearfar

@@ -2,12 +2,30 @@
 
 #include <cassert>
 #include <cstddef>
+#include <utility>
 
 namespace nearfar {
 namespace {
 
-void Grow(AlignedBuffer* buffer, size_t bytes) {
-  if (buffer->size() < bytes) *buffer = AlignedBuffer(bytes);
+struct Sizes {  // in bytes
+  size_t values, blocks, floats;
+};
+
+Sizes SizesOf(const ActivationForms& forms, int64_t tokens, int64_t width) {
+  const int64_t blocks = tokens * ((width + kActivationBlock - 1) / kActivationBlock);
+  Sizes sizes = {};
+  if (forms.quantized) {
+    sizes.values = static_cast<size_t>(blocks) * kActivationBlock;
+    sizes.blocks = static_cast<size_t>(blocks) * sizeof(ActivationBlock);
+  }
+  if (forms.floats) sizes.floats = static_cast<size_t>(tokens * width) * sizeof(float);
+  return sizes;
+}
+
+absl::Status Allocate(size_t bytes, AlignedBuffer* out) {
+  absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(bytes);
+  if (buffer.ok()) *out = *std::move(buffer);
+  return buffer.status();
 }
 
 }  // namespace
@@ -22,15 +40,24 @@ ActivationForms FormsFor(const KernelTable& kernels, absl::Span<const DType> wei
   return forms;
 }
 
+absl::StatusOr<Activations> Activations::Create(ActivationForms forms, int64_t tokens,
+                                                int64_t width) {
+  Activations x;
+  x.forms_ = forms;
+  const Sizes sizes = SizesOf(forms, tokens, width);
+  absl::Status status = Allocate(sizes.values, &x.values_);
+  status.Update(Allocate(sizes.blocks, &x.blocks_));
+  status.Update(Allocate(sizes.floats, &x.floats_));
+  if (!status.ok()) return status;
+  return x;
+}
+
 void Activations::Reshape(int64_t tokens, int64_t width) {
   tokens_ = tokens;
   width_ = width;
-  const size_t count = static_cast<size_t>(tokens * blocks_per_token());
-  if (forms_.quantized) {
-    Grow(&values_, count * kActivationBlock);
-    Grow(&blocks_, count * sizeof(ActivationBlock));
-  }
-  if (forms_.floats) Grow(&floats_, static_cast<size_t>(tokens * width) * sizeof(float));
+  [[maybe_unused]] const Sizes sizes = SizesOf(forms_, tokens, width);
+  assert(sizes.values <= values_.size() && sizes.blocks <= blocks_.size() &&
+         sizes.floats <= floats_.size());
 }
 
 int8_t* Activations::values(int64_t token) {

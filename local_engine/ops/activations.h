@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "local_engine/base/aligned_buffer.h"
 #include "local_engine/kernels/kernel_table.h"
@@ -22,15 +23,18 @@ struct ActivationForms {
 // The forms that products with weights of these types read.
 ActivationForms FormsFor(const KernelTable& kernels, absl::Span<const DType> weights);
 
-// Memory that grows to the largest shape seen and is then used again. Movable; one caller at a
-// time. Filled by Quantize, RmsNormQuantize and SiluMulQuantize of ops.h.
+// Memory for one shape after the other. Movable; one caller at a time. Filled by Quantize,
+// RmsNormQuantize and SiluMulQuantize of ops.h.
 class Activations {
  public:
-  // Keeping both forms (the default) is always right; FormsFor saves the memory of an unused one.
-  Activations() = default;
-  explicit Activations(ActivationForms forms) : forms_(forms) {}
+  // Room for any shape up to [tokens, width]. Keeping both forms (the default of ActivationForms)
+  // is always right; FormsFor saves the memory of an unused one. Errors: ResourceExhausted.
+  static absl::StatusOr<Activations> Create(ActivationForms forms, int64_t tokens, int64_t width);
 
-  // Makes room for [tokens, width]; what was in it is lost.
+  // No room.
+  Activations() = default;
+
+  // From now on the shape is [tokens, width], for which there is room; what was in it is lost.
   void Reshape(int64_t tokens, int64_t width);
 
   int64_t tokens() const { return tokens_; }

@@ -1,80 +1,92 @@
 // Attention: which query rows share a read of which part of the KV cache.
 //
 // Items that follow each other and look at the same cache (the tokens of a prefill) form a block;
-// a block and a KV head share each read of keys and values among all their query rows. Where that
-// gives too few jobs for the threads (decoding at depth), the parts of the positions are jobs too.
-// Parts are folded in order in either case, so both ways give the same bits.
+// a block and a KV head share each read of keys and values among all their query rows. Where single
+// items give too few jobs for the threads (decoding at depth), the parts of the positions are jobs
+// too. Parts are folded in order in either case, so both ways give the same bits.
 // Held by tests/local_engine/ops/attention_test.cc.
 
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
-#include <vector>
+#include <cstring>
 
+#include "local_engine/ops/attention_memory.h"
 #include "local_engine/ops/ops.h"
-#include "local_engine/ops/parallel.h"
-#include "local_engine/ops/worker_scratch.h"
+#include "local_engine/ops/workspace.h"
 
 namespace nearfar {
 namespace {
 
-constexpr int64_t kBlockRows = 128;  // query rows of a block, about: items times heads of a group
-
-// Items [first, first + count) of one cache.
-struct ItemBlock {
-  int64_t first;
-  int64_t count;
-  int64_t length;  // the largest of the items
-};
+// Fewer jobs than this for each thread, and a slow one holds the others.
+constexpr int64_t kJobsPerThread = 4;
+// Query rows of the least block: below, reading keys and values costs more than what is done with
+// them.
+constexpr int64_t kLeastBlockRows = 32;
 
 int64_t Parts(int64_t length) { return (length + kAttentionPart - 1) / kAttentionPart; }
 
-std::vector<ItemBlock> MakeBlocks(absl::Span<const AttentionItem> items, int64_t most_items) {
-  std::vector<ItemBlock> blocks;
-  for (int64_t i = 0; i < static_cast<int64_t>(items.size()); ++i) {
-    assert(items[i].length >= 1);
-    const bool joins = !blocks.empty() && blocks.back().count < most_items &&
-                       items[i].keys == items[i - 1].keys && items[i].values == items[i - 1].values;
-    if (!joins) blocks.push_back({i, 0, 0});
-    ++blocks.back().count;
-    blocks.back().length = std::max(blocks.back().length, items[i].length);
-  }
-  return blocks;
+// Items of a block: as many as share a read well, fewer where threads would be left without a job.
+int64_t ItemsOfBlock(const OpContext& context, const AttentionShape& shape, int64_t items) {
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t most = std::max<int64_t>(kAttentionBlockRows / group, 1);
+  if (context.pool->size() == 1) return most;
+  const int64_t fair = items * shape.kv_heads / (kJobsPerThread * context.pool->size());
+  return std::clamp(fair, std::max<int64_t>(kLeastBlockRows / group, 1), most);
 }
 
-// One call's shape and memory sizes, and the steps of a job.
+// Fills `blocks`; returns how many there are.
+int64_t MakeBlocks(absl::Span<const AttentionItem> items, int64_t most_items,
+                   AttentionBlock* blocks) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < static_cast<int64_t>(items.size()); ++i) {
+    assert(items[i].length >= 1);
+    const bool joins = count > 0 && blocks[count - 1].count < most_items &&
+                       items[i].keys == items[i - 1].keys && items[i].values == items[i - 1].values;
+    if (!joins) blocks[count++] = {i, 0, 0};
+    AttentionBlock& block = blocks[count - 1];
+    ++block.count;
+    block.length = std::max(block.length, items[i].length);
+  }
+  return count;
+}
+
+// One call's shape and memory, and the steps of a job.
 class AttentionJob {
  public:
-  AttentionJob(const KernelTable& kernels, const AttentionShape& shape,
+  AttentionJob(const OpContext& context, const AttentionShape& shape,
                absl::Span<const AttentionItem> items)
-      : kernels_(kernels),
+      : context_(context),
+        kernels_(*context.kernels),
         shape_(shape),
         items_(items),
         group_(shape.heads / shape.kv_heads),
-        state_floats_(kernels.attention_state_floats(shape.head_width)) {}
+        state_floats_(kernels_.attention_state_floats(shape.head_width)) {}
 
-  int64_t rows(const ItemBlock& block) const { return block.count * group_; }
-  int64_t state_floats() const { return state_floats_; }
+  // Memory of a block's states.
+  int64_t floats(const AttentionBlock& block) const { return rows(block) * state_floats_; }
+
+  AttentionWorkerMemory MemoryOf(int worker) const {
+    const int64_t bytes = AttentionWorkerMemory(kernels_, shape_, nullptr).bytes;
+    return {kernels_, shape_, context_.workspace->OfWorker(worker, bytes)};
+  }
 
   // Fills states [rows, state_floats] for one part.
-  void RunPart(const ItemBlock& block, int64_t kv_head, int64_t part, float* states) const {
-    const int64_t begin = part * kAttentionPart;
-    const int64_t count = rows(block);
-    std::vector<const float*> queries(count);
-    std::vector<int32_t> visible(count);
-    std::vector<float*> places(count);
+  void RunPart(const AttentionBlock& block, int64_t kv_head, int64_t part,
+               const AttentionWorkerMemory& memory, float* states) const {
+    const int64_t count = rows(block), begin = part * kAttentionPart;
     for (int64_t row = 0; row < count; ++row) {
       const AttentionItem& item = items_[block.first + row / group_];
-      queries[row] = item.query + Head(kv_head, row) * shape_.head_width;
-      visible[row] =
+      memory.queries[row] = item.query + Head(kv_head, row) * shape_.head_width;
+      memory.visible[row] =
           static_cast<int32_t>(std::clamp<int64_t>(item.length - begin, 0, kAttentionPart));
-      places[row] = states + row * state_floats_;
+      memory.states[row] = states + row * state_floats_;
     }
     const int64_t offset = begin * shape_.stride + kv_head * shape_.head_width;
     const AttentionItem& any = items_[block.first];
     kernels_.attention_part(
-        {.queries = queries.data(),
-         .visible = visible.data(),
+        {.queries = memory.queries,
+         .visible = memory.visible,
          .rows = static_cast<int>(count),
          .keys = any.keys + offset,
          .values = any.values + offset,
@@ -82,18 +94,18 @@ class AttentionJob {
          .positions = static_cast<int>(std::min<int64_t>(block.length - begin, kAttentionPart)),
          .head_width = shape_.head_width,
          .scale = shape_.scale,
-         .states = places.data(),
-         .scratch = WorkerScratch(kernels_.attention_scratch_bytes(shape_.head_width))});
+         .states = memory.states,
+         .scratch = memory.scratch});
   }
 
-  void Fold(const ItemBlock& block, float* into, const float* part) const {
+  void Fold(const AttentionBlock& block, float* into, const float* part) const {
     for (int64_t row = 0; row < rows(block); ++row) {
       kernels_.attention_merge(into + row * state_floats_, part + row * state_floats_,
                                shape_.head_width);
     }
   }
 
-  void Finish(const ItemBlock& block, int64_t kv_head, const float* states) const {
+  void Finish(const AttentionBlock& block, int64_t kv_head, const float* states) const {
     for (int64_t row = 0; row < rows(block); ++row) {
       float* out = items_[block.first + row / group_].out + Head(kv_head, row) * shape_.head_width;
       kernels_.attention_finish(states + row * state_floats_, shape_.head_width, out);
@@ -101,8 +113,10 @@ class AttentionJob {
   }
 
  private:
+  int64_t rows(const AttentionBlock& block) const { return block.count * group_; }
   int64_t Head(int64_t kv_head, int64_t row) const { return kv_head * group_ + row % group_; }
 
+  const OpContext& context_;
   const KernelTable& kernels_;
   const AttentionShape& shape_;
   const absl::Span<const AttentionItem> items_;
@@ -112,54 +126,58 @@ class AttentionJob {
 
 // A job is a block and a KV head. The last blocks of a prefill see the most, so they start first.
 void RunWholeRows(const OpContext& context, const AttentionShape& shape, const AttentionJob& job,
-                  const std::vector<ItemBlock>& blocks) {
+                  absl::Span<const AttentionBlock> blocks) {
   const int64_t count = static_cast<int64_t>(blocks.size());
-  RunChunks(context.pool, count * shape.kv_heads, [&](int64_t chunk) {
-    const ItemBlock& block = blocks[count - 1 - chunk / shape.kv_heads];
+  context.pool->Run(count * shape.kv_heads, [&](int64_t chunk, int worker) {
+    const AttentionBlock& block = blocks[count - 1 - chunk / shape.kv_heads];
     const int64_t kv_head = chunk % shape.kv_heads;
-    const int64_t floats = job.rows(block) * job.state_floats();
-    std::vector<float> states(2 * floats);
-    job.RunPart(block, kv_head, 0, states.data());
+    const AttentionWorkerMemory memory = job.MemoryOf(worker);
+    job.RunPart(block, kv_head, 0, memory, memory.total);
     for (int64_t part = 1; part < Parts(block.length); ++part) {
-      job.RunPart(block, kv_head, part, states.data() + floats);
-      job.Fold(block, states.data(), states.data() + floats);
+      job.RunPart(block, kv_head, part, memory, memory.part);
+      job.Fold(block, memory.total, memory.part);
     }
-    job.Finish(block, kv_head, states.data());
+    job.Finish(block, kv_head, memory.total);
   });
 }
 
-// A job is a block, a KV head and a part; then the parts of each block and head are folded.
+AttentionPiece Next(AttentionPiece piece, const AttentionShape& shape,
+                    absl::Span<const AttentionBlock> blocks) {
+  if (++piece.part < Parts(blocks[piece.block].length)) return piece;
+  piece.part = 0;
+  if (++piece.kv_head < shape.kv_heads) return piece;
+  return {piece.block + 1, 0, 0};
+}
+
+// A job is a block of one item, a KV head and a part; then the parts of each block and head are
+// folded. In rounds, so that any depth fits into the memory that there is.
 void RunSplitRows(const OpContext& context, const AttentionShape& shape, const AttentionJob& job,
-                  const std::vector<ItemBlock>& blocks) {
-  struct Piece {
-    int64_t block;
-    int64_t kv_head;
-    int64_t part;
-    int64_t states;  // place in the floats
-  };
-  std::vector<Piece> pieces;
-  int64_t floats = 0;
-  for (int64_t i = 0; i < static_cast<int64_t>(blocks.size()); ++i) {
-    for (int64_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
-      for (int64_t part = 0; part < Parts(blocks[i].length); ++part) {
-        pieces.push_back({i, kv_head, part, floats});
-        floats += job.rows(blocks[i]) * job.state_floats();
-      }
+                  absl::Span<const AttentionBlock> blocks, const AttentionSharedMemory& memory) {
+  const int64_t floats = job.floats(blocks[0]);
+  AttentionPiece next = {0, 0, 0};
+  while (next.block < static_cast<int64_t>(blocks.size())) {
+    int64_t count = 0;
+    for (; count < memory.most_pieces && next.block < static_cast<int64_t>(blocks.size());
+         ++count) {
+      memory.pieces[count] = next;
+      next = Next(next, shape, blocks);
     }
-  }
-  std::vector<float> states(floats);
-  RunChunks(context.pool, static_cast<int64_t>(pieces.size()), [&](int64_t chunk) {
-    const Piece& piece = pieces[chunk];
-    job.RunPart(blocks[piece.block], piece.kv_head, piece.part, states.data() + piece.states);
-  });
-  float* into = nullptr;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const Piece& piece = pieces[i];
-    float* mine = states.data() + piece.states;
-    if (piece.part == 0) into = mine;
-    if (piece.part != 0) job.Fold(blocks[piece.block], into, mine);
-    const bool last = i + 1 == pieces.size() || pieces[i + 1].part == 0;
-    if (last) job.Finish(blocks[piece.block], piece.kv_head, into);
+    context.pool->Run(count, [&](int64_t chunk, int worker) {
+      const AttentionPiece& piece = memory.pieces[chunk];
+      job.RunPart(blocks[piece.block], piece.kv_head, piece.part, job.MemoryOf(worker),
+                  memory.states + chunk * floats);
+    });
+    for (int64_t i = 0; i < count; ++i) {
+      const AttentionPiece& piece = memory.pieces[i];
+      const AttentionBlock& block = blocks[piece.block];
+      const float* mine = memory.states + i * floats;
+      if (piece.part == 0) {
+        std::memcpy(memory.total, mine, static_cast<size_t>(floats) * sizeof(float));
+      } else {
+        job.Fold(block, memory.total, mine);
+      }
+      if (piece.part + 1 == Parts(block.length)) job.Finish(block, piece.kv_head, memory.total);
+    }
   }
 }
 
@@ -168,17 +186,31 @@ void RunSplitRows(const OpContext& context, const AttentionShape& shape, const A
 void Attention(const OpContext& context, const AttentionShape& shape,
                absl::Span<const AttentionItem> items) {
   if (items.empty()) return;
-  const int64_t group = shape.heads / shape.kv_heads;
-  const std::vector<ItemBlock> blocks = MakeBlocks(items, std::max<int64_t>(kBlockRows / group, 1));
-  const AttentionJob job(*context.kernels, shape, items);
-  const int64_t jobs = static_cast<int64_t>(blocks.size()) * shape.kv_heads;
-  int64_t longest = 0;
-  for (const ItemBlock& block : blocks) longest = std::max(longest, block.length);
-  const bool few = context.pool->size() > 1 && jobs < 4 * context.pool->size();
-  if (few && Parts(longest) > 1) {
-    RunSplitRows(context, shape, job, blocks);
-  } else {
-    RunWholeRows(context, shape, job, blocks);
+  const int threads = context.pool->size();
+  const auto shared = [&](uint8_t* memory) {
+    return AttentionSharedMemory(*context.kernels, shape, static_cast<int64_t>(items.size()),
+                                 threads, memory);
+  };
+  const AttentionSharedMemory memory = shared(context.workspace->Shared(shared(nullptr).bytes));
+  AttentionBlock* const blocks = memory.blocks;
+  AttentionBlock* const end =
+      blocks + MakeBlocks(items, ItemsOfBlock(context, shape, items.size()), blocks);
+
+  const auto is_deep = [](const AttentionBlock& block) {
+    return block.count == 1 && Parts(block.length) > 1;
+  };
+  const int64_t deep_jobs = std::count_if(blocks, end, is_deep) * shape.kv_heads;
+  const bool split = threads > 1 && deep_jobs < kJobsPerThread * threads;
+  AttentionBlock* const whole_end =
+      split ? std::partition(blocks, end,
+                             [&](const AttentionBlock& block) { return !is_deep(block); })
+            : end;
+  const AttentionJob job(context, shape, items);
+  if (whole_end != blocks) {
+    RunWholeRows(context, shape, job, absl::MakeConstSpan(blocks, whole_end));
+  }
+  if (whole_end != end) {
+    RunSplitRows(context, shape, job, absl::MakeConstSpan(whole_end, end), memory);
   }
 }
 

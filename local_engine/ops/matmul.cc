@@ -5,8 +5,7 @@
 #include <cstdint>
 
 #include "local_engine/ops/ops.h"
-#include "local_engine/ops/parallel.h"
-#include "local_engine/ops/worker_scratch.h"
+#include "local_engine/ops/workspace.h"
 
 namespace nearfar {
 namespace {
@@ -28,7 +27,7 @@ int64_t ChunkRows(const OpContext& context, const Activations& x, int64_t rows) 
   return RoundUp(std::max({fair, least, int64_t{1}}), tile);
 }
 
-void RunProduct(const OpContext& context, const Activations& x, const Product& product,
+void RunProduct(const OpContext& context, int worker, const Activations& x, const Product& product,
                 int64_t begin, int64_t end) {
   const Matrix& weights = *product.weights;
   const FormatKernel* kernel = FindFormatKernel(*context.kernels, weights.dtype);
@@ -41,7 +40,8 @@ void RunProduct(const OpContext& context, const Activations& x, const Product& p
                   .bias = product.bias == nullptr ? nullptr : product.bias + begin,
                   .out = product.out + begin,
                   .out_stride = product.out_stride,
-                  .scratch = WorkerScratch(context.kernels->matmul_scratch_bytes(weights.cols))});
+                  .scratch = context.workspace->OfWorker(
+                      worker, context.kernels->matmul_scratch_bytes(weights.cols))});
 }
 
 }  // namespace
@@ -59,11 +59,12 @@ void MatMul(const OpContext& context, const Activations& x, absl::Span<const Pro
   };
   int64_t chunks = 0;
   for (const Product& product : products) chunks += chunks_of(product);
-  RunChunks(context.pool, chunks, [&](int64_t chunk) {
+  context.pool->Run(chunks, [&](int64_t chunk, int worker) {
     const Product* product = products.data();
     for (; chunk >= chunks_of(*product); ++product) chunk -= chunks_of(*product);
     const int64_t begin = chunk * chunk_rows;
-    RunProduct(context, x, *product, begin, std::min(begin + chunk_rows, product->weights->rows));
+    RunProduct(context, worker, x, *product, begin,
+               std::min(begin + chunk_rows, product->weights->rows));
   });
 }
 

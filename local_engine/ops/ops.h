@@ -19,9 +19,12 @@
 
 namespace nearfar {
 
+class Workspace;
+
 struct OpContext {
   const KernelTable* kernels;
   ThreadPool* pool;
+  Workspace* workspace;  // made for the pool and for the largest shapes (workspace.h)
 };
 
 // Rows of `ids` of the embedding matrix [vocabulary, width] as f32: out [ids.size(), width].
@@ -58,10 +61,10 @@ struct RopeShape {
   int64_t rope_width;  // rotated part of a head
   bool interleaved;
 };
-// Table of cos and sin for positions [0, positions): [positions, rope_width] (cos at even, sin at
-// odd places), built once. `factors` [rope_width/2] divides the frequencies, or nullptr.
-void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t positions,
-                    float* table);
+// Fills the rows of positions [begin, end) of a table of cos and sin: [positions, rope_width] (cos
+// at even, sin at odd places). `factors` [rope_width/2] divides the frequencies, or nullptr.
+void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t begin,
+                    int64_t end, float* table);
 void Rope(const OpContext& context, const RopeShape& shape, const float* table,
           absl::Span<const int32_t> positions, float* x, int64_t stride);
 

@@ -1,4 +1,4 @@
-// How the ops cut their work: chunks for the pool, or a plain loop where waking it costs more.
+// How the ops cut their work.
 
 #ifndef NEARFAR_LOCAL_ENGINE_OPS_PARALLEL_H_
 #define NEARFAR_LOCAL_ENGINE_OPS_PARALLEL_H_
@@ -10,22 +10,12 @@
 
 namespace nearfar {
 
-// body(chunk) for each chunk in [0, chunks). Returns when all have returned.
-inline void RunChunks(ThreadPool* pool, int64_t chunks,
-                      absl::FunctionRef<void(int64_t chunk)> body) {
-  if (chunks <= 1 || pool->size() == 1) {
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
-    return;
-  }
-  pool->Run(chunks, [&](int64_t chunk, int) { body(chunk); });
-}
-
-// body(begin, end) over [0, n) in ranges of `grain` or, at the end, less.
+// body(begin, end, worker) over [0, n) in ranges of `grain` or, at the end, less.
 inline void RunRanges(ThreadPool* pool, int64_t n, int64_t grain,
-                      absl::FunctionRef<void(int64_t begin, int64_t end)> body) {
-  RunChunks(pool, (n + grain - 1) / grain, [&](int64_t chunk) {
+                      absl::FunctionRef<void(int64_t begin, int64_t end, int worker)> body) {
+  pool->Run((n + grain - 1) / grain, [&](int64_t chunk, int worker) {
     const int64_t begin = chunk * grain;
-    body(begin, begin + grain < n ? begin + grain : n);
+    body(begin, begin + grain < n ? begin + grain : n, worker);
   });
 }
 

@@ -7,7 +7,7 @@
 
 #include "local_engine/ops/ops.h"
 #include "local_engine/ops/parallel.h"
-#include "local_engine/ops/worker_scratch.h"
+#include "local_engine/ops/workspace.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
@@ -23,15 +23,17 @@ int64_t TokensPerChunk(int64_t width) {
 
 // Gives `produce` a place for token's row of f32, then quantizes what it put there.
 template <typename Produce>
-void FillToken(const KernelTable& kernels, int64_t token, Activations* out, Produce produce) {
+void FillToken(const OpContext& context, int worker, int64_t token, Activations* out,
+               Produce produce) {
   const int64_t width = out->width();
   float* row = out->floats(token);
   if (row == nullptr) {
-    row = reinterpret_cast<float*>(WorkerScratch(width * static_cast<int64_t>(sizeof(float))));
+    const int64_t bytes = width * static_cast<int64_t>(sizeof(float));
+    row = reinterpret_cast<float*>(context.workspace->OfWorker(worker, bytes));
   }
   produce(row);
   if (!out->forms().quantized) return;
-  kernels.quantize(row, width, out->values(token), out->blocks(token));
+  context.kernels->quantize(row, width, out->values(token), out->blocks(token));
 }
 
 // produce(token, row) for all tokens, in parallel.
@@ -39,11 +41,12 @@ template <typename Produce>
 void FillTokens(const OpContext& context, int64_t tokens, int64_t width, Activations* out,
                 Produce produce) {
   out->Reshape(tokens, width);
-  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end) {
-    for (int64_t token = begin; token < end; ++token) {
-      FillToken(*context.kernels, token, out, [&](float* row) { produce(token, row); });
-    }
-  });
+  RunRanges(context.pool, tokens, TokensPerChunk(width),
+            [&](int64_t begin, int64_t end, int worker) {
+              for (int64_t token = begin; token < end; ++token) {
+                FillToken(context, worker, token, out, [&](float* row) { produce(token, row); });
+              }
+            });
 }
 
 }  // namespace
@@ -53,7 +56,7 @@ void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32
   const QuantFormat* format = FindFormat(table.dtype);
   assert(format != nullptr);
   const int64_t count = static_cast<int64_t>(ids.size());
-  RunRanges(context.pool, count, TokensPerChunk(table.cols), [&](int64_t begin, int64_t end) {
+  RunRanges(context.pool, count, TokensPerChunk(table.cols), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       assert(ids[i] >= 0 && ids[i] < table.rows);
       format->decode(table.data + ids[i] * table.row_bytes, out + i * table.cols, table.cols);
@@ -63,7 +66,7 @@ void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32
 
 void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,
              int64_t tokens, int64_t width, float* out) {
-  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end) {
+  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end, int) {
     for (int64_t token = begin; token < end; ++token) {
       const int64_t at = token * width;
       context.kernels->rms_norm(x + at, weight, epsilon, width, out + at);
@@ -74,7 +77,7 @@ void RmsNorm(const OpContext& context, const float* x, const float* weight, floa
 void Quantize(const OpContext& context, const float* x, int64_t tokens, int64_t width,
               Activations* out) {
   out->Reshape(tokens, width);
-  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end) {
+  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end, int) {
     for (int64_t token = begin; token < end; ++token) {
       const float* row = x + token * width;
       if (out->forms().floats) {
@@ -101,14 +104,14 @@ void SiluMulQuantize(const OpContext& context, const float* gate, const float* u
   });
 }
 
-void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t positions,
-                    float* table) {
-  for (int64_t position = 0; position < positions; ++position) {
-    for (int64_t i = 0; i < rope_width / 2; ++i) {
-      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rope_width);
-      const double factor = factors == nullptr ? 1.0 : factors[i];
-      const double angle =
-          static_cast<double>(position) * std::pow(static_cast<double>(base), exponent) / factor;
+void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t begin,
+                    int64_t end, float* table) {
+  for (int64_t i = 0; i < rope_width / 2; ++i) {
+    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rope_width);
+    const double frequency = std::pow(static_cast<double>(base), exponent);
+    const double factor = factors == nullptr ? 1.0 : factors[i];
+    for (int64_t position = begin; position < end; ++position) {
+      const double angle = static_cast<double>(position) * frequency / factor;
       table[position * rope_width + 2 * i] = static_cast<float>(std::cos(angle));
       table[position * rope_width + 2 * i + 1] = static_cast<float>(std::sin(angle));
     }
@@ -119,7 +122,7 @@ void Rope(const OpContext& context, const RopeShape& shape, const float* table,
           absl::Span<const int32_t> positions, float* x, int64_t stride) {
   const int64_t tokens = static_cast<int64_t>(positions.size());
   const int64_t grain = TokensPerChunk(shape.heads * shape.head_width);
-  RunRanges(context.pool, tokens, grain, [&](int64_t begin, int64_t end) {
+  RunRanges(context.pool, tokens, grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t token = begin; token < end; ++token) {
       context.kernels->rope({.x = x + token * stride,
                              .table = table + positions[token] * shape.rope_width,
@@ -132,13 +135,13 @@ void Rope(const OpContext& context, const RopeShape& shape, const float* table,
 }
 
 void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n) {
-  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end) {
+  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end, int) {
     context.kernels->add(x + begin, y + begin, end - begin);
   });
 }
 
 void StoreHalf(const OpContext& context, const float* from, uint16_t* to, int64_t n) {
-  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end) {
+  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end, int) {
     context.kernels->to_half(from + begin, to + begin, end - begin);
   });
 }

@@ -94,6 +94,7 @@ absl::Status Daemon::OpenNear() {
   LocalBackendOptions near;
   // One session stays free for what comes without a key.
   near.kept_sessions = config_.max_sessions - 1;
+  near.max_waiting = config_.max_active;
   near_ = MakeLocalBackend(engine_, near);
   return absl::OkStatus();
 }

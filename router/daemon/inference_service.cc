@@ -11,6 +11,7 @@
 #include "router/daemon/convert.h"
 #include "router/daemon/grpc_status.h"
 #include "router/daemon/stream_writer.h"
+#include "router/local_backend.h"
 
 namespace nearfar::daemon {
 namespace {
@@ -171,8 +172,17 @@ grpc::ServerUnaryReactor* InferenceService::CountTokens(grpc::CallbackServerCont
                                                         const v1::CountTokensRequest* request,
                                                         v1::CountTokensResponse* response) {
   std::vector<ChatTurn> turns;
+  int64_t bytes = static_cast<int64_t>(request->assistant_prefix().size());
   for (const v1::ChatMessage& message : request->messages()) {
+    bytes += static_cast<int64_t>(message.content().size());
     turns.push_back({message.role(), message.content()});
+  }
+  if (CannotFit(bytes, options_.engine->info())) {
+    return Done(context, grpc::Status(grpc::StatusCode::OUT_OF_RANGE,
+                                      absl::StrCat("messages: ", bytes,
+                                                   " bytes are far more than the context's ",
+                                                   options_.engine->info().context_tokens,
+                                                   " tokens hold; send less")));
   }
   const auto ids = options_.engine->TokenizeChat(turns, request->assistant_prefix());
   if (!ids.ok()) return Done(context, ToGrpc(ids.status()));

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -17,12 +18,15 @@
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/kernels/kernel_table.h"
 #include "local_engine/ops/ops.h"
+#include "local_engine/ops/workspace.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
 namespace {
 
 constexpr int64_t kCols = 1536;
+constexpr int64_t kHeadWidth = 64;
+constexpr int64_t kMostGroup = 16;  // query heads that share a KV head
 
 void FillRandom(AlignedBuffer* buffer) {
   std::mt19937 random(1);
@@ -41,16 +45,40 @@ AlignedBuffer RandomWeights(const QuantFormat& format, int64_t rows) {
   return weights;
 }
 
+// A pool of its own and what the ops need beside it.
+class Threads {
+ public:
+  Threads(const KernelTable& table, int count)
+      : table_(table),
+        pool_(ThreadPool::Create(count).value()),
+        workspace_(Workspace::Create(table, count,
+                                     {.width = kCols,
+                                      .items = 1,
+                                      .attention = {.heads = kMostGroup,
+                                                    .kv_heads = 1,
+                                                    .head_width = kHeadWidth,
+                                                    .stride = kHeadWidth,
+                                                    .scale = 1}})
+                       .value()) {}
+
+  OpContext context() { return {&table_, pool_.get(), &workspace_}; }
+
+ private:
+  const KernelTable& table_;
+  const std::unique_ptr<ThreadPool> pool_;
+  Workspace workspace_;
+};
+
 void Product(benchmark::State& state, const KernelTable* table, const QuantFormat* format,
              int64_t weight_bytes, int64_t tokens) {
   const int64_t rows = weight_bytes / format->RowBytes(kCols);
   const AlignedBuffer weights = RandomWeights(*format, rows);
   const Matrix matrix = {format->dtype, rows, kCols, weights.data(), format->RowBytes(kCols)};
-  ThreadPool pool(static_cast<int>(state.range(0)));
-  const OpContext context = {table, &pool};
+  Threads threads(*table, static_cast<int>(state.range(0)));
+  const OpContext context = threads.context();
   std::vector<float> x(tokens * kCols), out(tokens * rows);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 251) - 125;
-  Activations input;
+  Activations input = Activations::Create({}, tokens, kCols).value();
   Quantize(context, x.data(), tokens, kCols, &input);
   const ::nearfar::Product products[] = {{&matrix, nullptr, out.data(), rows}};
   for (auto _ : state) {
@@ -62,14 +90,14 @@ void Product(benchmark::State& state, const KernelTable* table, const QuantForma
 }
 
 void AttentionAtDepth(benchmark::State& state, const KernelTable* table, int64_t group) {
-  constexpr int64_t kDepth = 2048, kWidth = 64;
+  constexpr int64_t kDepth = 2048, kWidth = kHeadWidth;
   std::vector<uint16_t> cache(2 * kDepth * kWidth, 0x3800);
   std::vector<float> query(group * kWidth, 0.1f), out(group * kWidth);
-  ThreadPool pool(static_cast<int>(state.range(0)));
+  Threads threads(*table, static_cast<int>(state.range(0)));
   const AttentionItem item = {query.data(), cache.data(), cache.data() + kDepth * kWidth, kDepth,
                               out.data()};
   for (auto _ : state) {
-    Attention({table, &pool}, {group, 1, kWidth, kWidth, 0.125f}, {&item, 1});
+    Attention(threads.context(), {group, 1, kWidth, kWidth, 0.125f}, {&item, 1});
     benchmark::DoNotOptimize(out.data());
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(cache.size()) * 2);

@@ -2,6 +2,8 @@
 
 #include "local_engine/engine.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <memory>
 #include <set>
@@ -123,6 +125,26 @@ TEST(EngineOpen, RefusesWhatIsNoModel) {
   const std::vector<uint8_t> text(100, 'x');
   const auto engine = Engine::Open(testing::WriteTestFile("text.gguf", text), {});
   EXPECT_EQ(engine.status().code(), absl::StatusCode::kInvalidArgument) << engine.status();
+}
+
+// Stacks for which no address space is left: the pool's threads cannot start, nor the scheduler's.
+TEST(EngineOpen, SaysSoWhereThereAreNoMoreThreads) {
+  const std::string path = testing::WriteTinyModel({});
+  pthread_attr_t usual, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(pthread_attr_init(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 50), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const absl::Status pool = Engine::Open(path, {.threads = 4}).status();
+  const absl::Status scheduler = Engine::Open(path, {.threads = 1}).status();
+  EXPECT_EQ(pthread_setattr_default_np(&usual), 0);
+  pthread_attr_destroy(&huge);
+  pthread_attr_destroy(&usual);
+  for (const absl::Status& status : {pool, scheduler}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_THAT(status.message(), HasSubstr("fewer threads"));
+  }
+  EXPECT_TRUE(Engine::Open(path, {.threads = 4}).ok());
 }
 
 TEST(EngineSessions, AreLimited) {

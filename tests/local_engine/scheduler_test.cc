@@ -197,7 +197,143 @@ TEST(Cancel, OfOneByTheEndOfAnotherHoldsBeforeTheSameLayer) {
   EXPECT_EQ(watched.engine->stats().layers_computed, layers_then);
 }
 
+// While another's prompt is computed, chunk by chunk, those behind it have no part in the pass.
+TEST(Cancel, OfOneThatWaitsForItsTurnHoldsBeforeTheNextLayer) {
+  Watched watched({.max_sessions = 3, .prefill_chunk = 8});
+  const auto starter = watched.engine->NewSession().value();
+  const auto prefills = watched.engine->NewSession().value();
+  auto waits = watched.engine->NewSession().value();
+  auto start = std::make_shared<RecordingSink>();
+  auto prefill_sink = std::make_shared<RecordingSink>();
+  auto wait_sink = std::make_shared<RecordingSink>();
+  bool both_run = false;
+  int last_layer = -1, layer_at_end = -1, live_at_end = -1;
+  start->on_done = [&](const GenerateResult&) {
+    ASSERT_TRUE(prefills->Generate({.prompt = SomePrompt(40), .max_tokens = 1}, prefill_sink).ok());
+    ASSERT_TRUE(waits->Generate({.prompt = SomePrompt(30), .max_tokens = 1}, wait_sink).ok());
+    both_run = true;
+  };
+  watched.on_layer = [&](int layer) {
+    last_layer = layer;
+    if (both_run && layer == 2) waits.reset();
+  };
+  wait_sink->on_done = [&](const GenerateResult&) {
+    layer_at_end = last_layer;
+    live_at_end = watched.engine->stats().live_generations;
+  };
+  ASSERT_TRUE(starter->Generate({.prompt = SomePrompt(2), .max_tokens = 1}, start).ok());
+  prefill_sink->Wait();
+  wait_sink->Wait();
+  EXPECT_EQ(wait_sink->result.reason, StopReason::kCancelled);
+  EXPECT_EQ(layer_at_end, 2) << "in the same pass, before the same layer";
+  EXPECT_EQ(live_at_end, 1) << "and its slot is free";
+  EXPECT_EQ(prefill_sink->tokens.size(), 1u);
+}
+
+TEST(Cancel, OfOneInTheQueueHoldsBeforeTheNextLayerAndKeepsItsCache) {
+  Watched watched;
+  const auto runs = watched.engine->NewSession().value();
+  const auto queued = watched.engine->NewSession().value();
+  const GenerateRequest before = {.prompt = SomePrompt(20), .max_tokens = 4};
+  const std::vector<int32_t> expected = RunGeneration(*queued, before)->ids();
+  const int cached = queued->cached_tokens();
+  auto run_sink = std::make_shared<RecordingSink>();
+  auto queue_sink = std::make_shared<RecordingSink>();
+  int last_layer = -1, layer_at_end = -1;
+  watched.on_layer = [&](int layer) {
+    last_layer = layer;
+    if (layer != 3 || queue_sink->dones > 0) return;
+    ASSERT_TRUE(queued->Generate({.prompt = SomePrompt(9, 53)}, queue_sink).ok());
+    queued->Cancel();
+  };
+  queue_sink->on_done = [&](const GenerateResult&) { layer_at_end = last_layer; };
+  ASSERT_TRUE(runs->Generate({.prompt = SomePrompt(3), .max_tokens = 2}, run_sink).ok());
+  run_sink->Wait();
+  queue_sink->Wait();
+  EXPECT_EQ(queue_sink->result.reason, StopReason::kCancelled);
+  EXPECT_EQ(layer_at_end, 3);
+  EXPECT_EQ(queued->cached_tokens(), cached);
+  const auto again = RunGeneration(*queued, before);
+  EXPECT_EQ(again->ids(), expected);
+  EXPECT_EQ(again->result.reused_tokens, 19);
+}
+
+TEST(Cancel, InsideAnEvaluationHoldsBeforeItsNextLayer) {
+  Watched watched;
+  const auto session = watched.engine->NewSession().value();
+  auto sink = std::make_shared<RecordingSink>();
+  int last_layer = -1, layer_at_end = -1, asked = 0;
+  watched.on_layer = [&](int layer) {
+    last_layer = layer;
+    if (layer != 1 || ++asked > 1) return;
+    ASSERT_TRUE(session->Generate({.prompt = SomePrompt(9)}, sink).ok());
+    session->Cancel();
+  };
+  sink->on_done = [&](const GenerateResult&) { layer_at_end = last_layer; };
+  EXPECT_TRUE(watched.engine->Logits(SomePrompt(5)).ok());
+  sink->Wait();
+  EXPECT_EQ(layer_at_end, 1);
+}
+
+// Both are in one pass; the one whose token comes first cancels the other, whose prompt is whole.
+TEST(Cancel, BeforeOnPrefillDeliversNotEvenThat) {
+  Watched watched;
+  const auto talks = watched.engine->NewSession().value();
+  const auto reads = watched.engine->NewSession().value();
+  const GenerateRequest request = {.prompt = SomePrompt(3), .max_tokens = 40};
+  // Two tokens that come one pass after the other: neither waits for the rest of a character.
+  int pass = 0;
+  watched.on_layer = [&](int layer) { pass += layer == 0 ? 1 : 0; };
+  std::vector<int> passes;
+  auto rehearsal = std::make_shared<RecordingSink>();
+  rehearsal->on_token = [&](const Token&) { passes.push_back(pass); };
+  ASSERT_TRUE(talks->Generate(request, rehearsal).ok());
+  rehearsal->Wait();
+  size_t first = 1;
+  while (first < passes.size() && passes[first] != passes[first - 1] + 1) ++first;
+  ASSERT_LT(first, passes.size());
+
+  auto talk = std::make_shared<RecordingSink>();
+  auto read = std::make_shared<RecordingSink>();
+  talk->on_token = [&](const Token&) {
+    if (talk->tokens.size() == first) {
+      ASSERT_TRUE(reads->Generate({.prompt = SomePrompt(5), .max_tokens = 9}, read).ok());
+    }
+    if (talk->tokens.size() == first + 1) reads->Cancel();
+  };
+  ASSERT_TRUE(talks->Generate(request, talk).ok());
+  talk->Wait();
+  read->Wait();
+  EXPECT_EQ(read->result.reason, StopReason::kCancelled);
+  EXPECT_EQ(reads->cached_tokens(), 5) << "its prompt had been computed";
+  EXPECT_EQ(read->prefills, 0);
+  EXPECT_TRUE(read->tokens.empty());
+}
+
 // ---- A session that goes away.
+
+TEST(Destruction, OfManyWithinOneLayerIsBounded) {
+  Watched watched({.max_sessions = 3});
+  int made = 0;
+  absl::Status refused;
+  watched.on_layer = [&](int layer) {
+    if (layer != 1 || made > 0) return;
+    while (made < 100) {
+      auto session = watched.engine->NewSession();
+      refused = session.status();
+      if (!refused.ok()) break;
+      ++made;
+      ASSERT_TRUE(
+          (*session)->Generate({.prompt = SomePrompt(5)}, std::make_shared<RecordingSink>()).ok());
+    }
+  };
+  const auto session = watched.engine->NewSession().value();
+  RunGeneration(*session, {.prompt = SomePrompt(5), .max_tokens = 1});
+  EXPECT_EQ(made, 5) << "twice max_sessions, with the one that runs";
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(watched.engine->stats().generations_cancelled, 5);
+  EXPECT_TRUE(watched.engine->NewSession().ok()) << "there is room again";
+}
 
 TEST(Destruction, InsideAPassFreesSlotAndCacheBeforeTheNextLayer) {
   Watched watched({.max_sessions = 1});
@@ -397,7 +533,7 @@ TEST(Evaluation, ChecksItsIds) {
   const auto engine = OpenTinyEngine();
   EXPECT_EQ(engine->Logits({}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(engine->Logits({-1}).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(engine->Logits(SomePrompt(513)).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine->Logits(SomePrompt(513)).status().code(), absl::StatusCode::kOutOfRange);
 }
 
 // ---- Everything at once; ThreadSanitizer watches.

@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <limits>
+
 #include "absl/synchronization/mutex.h"
 #include "policies/estimators/prompt_features.h"
+#include "tests/testing/fake_clock.h"
 #include "tests/testing/tiny_model.h"
 
 namespace nearfar {
@@ -82,7 +85,11 @@ class LocalBackendTest : public ::testing::Test {
     return std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + ".gguf";
   }
   void Open(int max_sessions, int kept_sessions, std::function<void(int)> observer = nullptr) {
-    const std::string path = testing::WriteTinyModel({}, ModelName());
+    Open(testing::WriteTinyModel({}, ModelName()), max_sessions, kept_sessions,
+         std::move(observer));
+  }
+  void Open(const std::string& path, int max_sessions, int kept_sessions,
+            std::function<void(int)> observer = nullptr) {
     EngineOptions options;
     options.threads = 1;
     options.max_sessions = max_sessions;
@@ -91,8 +98,8 @@ class LocalBackendTest : public ::testing::Test {
     std::remove(path.c_str());  // it stays mapped
     ASSERT_TRUE(opened.ok()) << opened.status();
     engine = *std::move(opened);
-    LocalBackendOptions backend_options;
     backend_options.kept_sessions = kept_sessions;
+    backend_options.now = clock.function();
     backend = MakeLocalBackend(engine, backend_options);
   }
   static BackendRequest Ask(const std::string& text, const std::string& key = "") {
@@ -102,12 +109,15 @@ class LocalBackendTest : public ::testing::Test {
     request.max_tokens = 8;
     return request;
   }
-  std::shared_ptr<Recorder> Start(BackendRequest request) {
+  std::shared_ptr<Recorder> Start(BackendRequest request,
+                                  absl::Time deadline = absl::InfiniteFuture()) {
     auto recorder = std::make_shared<Recorder>();
-    calls.push_back(backend->Start(std::move(request), absl::InfiniteFuture(), recorder));
+    calls.push_back(backend->Start(std::move(request), deadline, recorder));
     return recorder;
   }
 
+  testing::FakeClock clock;
+  LocalBackendOptions backend_options;
   std::shared_ptr<Engine> engine;
   std::shared_ptr<Backend> backend;
   std::vector<std::unique_ptr<BackendCall>> calls;
@@ -177,6 +187,18 @@ TEST_F(LocalBackendTest, BadAndTooLongPromptsAreErrorsOfTheirKind) {
   EXPECT_EQ(engine->stats().live_sessions, 0);
 }
 
+TEST_F(LocalBackendTest, ATextFarBeyondTheContextIsNotEvenTokenized) {
+  Open(2, 0);
+  const int64_t bytes = 65 * engine->info().context_tokens;
+  EXPECT_TRUE(CannotFit(bytes, engine->info()));
+  EXPECT_FALSE(CannotFit(bytes / 2, engine->info()));
+  BackendRequest request = Ask("continue");
+  request.assistant_prefix = std::string(bytes, ' ');
+  const std::optional<BackendError> error = Start(request)->error();
+  EXPECT_EQ(error->kind, ErrorKind::kContextTooLong);
+  EXPECT_NE(error->status.message().find("bytes"), absl::string_view::npos) << error->status;
+}
+
 // Holds the engine in front of a layer until it is let go.
 class Gate {
  public:
@@ -232,6 +254,69 @@ TEST_F(LocalBackendTest, AWaitingCallMayBeCancelledAndDestroyed) {
   EXPECT_EQ(third->error()->kind, ErrorKind::kCancelled);
   gate.Open();
   EXPECT_TRUE(first->finished());
+}
+
+TEST_F(LocalBackendTest, OverlappingCallsOfOneKeyLeaveTheSessionThatKnowsMore) {
+  Gate gate;
+  Open(3, 2, [&](int) { gate.Wait(); });
+  BackendRequest longer = Ask("a longer question about something", "alice");
+  auto first = Start(longer);
+  auto second = Start(Ask("x", "alice"));
+  gate.Open();
+  ASSERT_TRUE(first->finished());
+  ASSERT_TRUE(second->finished());
+  EXPECT_EQ(engine->stats().live_sessions, 1);
+  auto again = Start(longer);
+  ASSERT_TRUE(again->finished());
+  EXPECT_EQ(again->finished()->usage.cached_prompt_tokens,
+            again->finished()->usage.prompt_tokens - 1);
+}
+
+TEST_F(LocalBackendTest, ACallWhoseDeadlinePassesWhileItWaitsIsNotBegun) {
+  Gate gate;
+  Open(1, 0, [&](int) { gate.Wait(); });
+  auto first = Start(Ask("one"));
+  gate.AwaitWaiting();
+  auto late = Start(Ask("two"), clock.Now() + absl::Seconds(1));
+  auto patient = Start(Ask("three"), clock.Now() + absl::Seconds(3));
+  clock.Advance(absl::Seconds(2));
+  gate.Open();
+  ASSERT_TRUE(late->error());
+  EXPECT_EQ(late->error()->kind, ErrorKind::kDeadline);
+  EXPECT_FALSE(late->started());
+  EXPECT_TRUE(first->finished());
+  EXPECT_TRUE(patient->finished());
+}
+
+TEST_F(LocalBackendTest, TheQueueIsBounded) {
+  Gate gate;
+  backend_options.max_waiting = 1;
+  Open(1, 0, [&](int) { gate.Wait(); });
+  auto first = Start(Ask("one"));
+  gate.AwaitWaiting();
+  auto waits = Start(Ask("two"));
+  auto refused = Start(Ask("three"));
+  EXPECT_EQ(refused->error()->kind, ErrorKind::kUnavailable);
+  gate.Open();
+  EXPECT_TRUE(first->finished());
+  EXPECT_TRUE(waits->finished());
+}
+
+TEST_F(LocalBackendTest, AnEngineThatFailsAgainAndAgainIsLeftAloneForAWhile) {
+  testing::GgufWriter writer = testing::TinyModel({});
+  ASSERT_TRUE(writer.Remove("output_norm.weight"));
+  writer.AddTensor("output_norm.weight", {64}, DType::kF32,
+                   std::vector<float>(64, std::numeric_limits<float>::quiet_NaN()));
+  Open(testing::WriteTestFile(ModelName(), writer.Finish()), 2, 0);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(backend->health(), Health::kHealthy) << i;
+    EXPECT_EQ(Start(Ask("x"))->error()->kind, ErrorKind::kInternal);
+  }
+  EXPECT_EQ(backend->health(), Health::kUnreachable);
+  clock.Advance(absl::Minutes(1));
+  EXPECT_EQ(backend->health(), Health::kHealthy) << "it is tried again";
+  EXPECT_EQ(Start(Ask("x"))->error()->kind, ErrorKind::kInternal);
+  EXPECT_EQ(backend->health(), Health::kUnreachable) << "one failure more is enough";
 }
 
 TEST_F(LocalBackendTest, SpeedsAreMeasured) {

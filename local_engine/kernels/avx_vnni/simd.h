@@ -12,26 +12,13 @@ namespace {
 
 constexpr int kTokenTile = 4;
 
-// VPDPBUSD takes unsigned weights: signed ones are shifted up by 128, and the tile's offset takes
-// that back. It widens to 32 bits at once, so nothing saturates.
-constexpr int kSignedOffset = 128;
-NEARFAR_INLINE Bytes FromSigned(Bytes a) { return {_mm256_xor_si256(a.v, SetBytes(128).v)}; }
-
-template <int kBits>
-class Dot {
- public:
-  NEARFAR_INLINE void Add16(const Bytes w[4], const int8_t* a) {
-    for (int i = 0; i < 4; ++i) {
-      sum_ = _mm256_dpbusd_avx_epi32(sum_, w[i].v, BroadcastWord(a + 4 * i));
-    }
-  }
-  NEARFAR_INLINE F32 Sum() const { return {_mm256_cvtepi32_ps(sum_)}; }
-
- private:
-  __m256i sum_ = _mm256_setzero_si256();
-};
+NEARFAR_INLINE __m256i AddProducts(__m256i sum, __m256i w, __m256i a) {
+  return _mm256_dpbusd_avx_epi32(sum, w, a);
+}
 
 }  // namespace
 }  // namespace nearfar::kernels
+
+#include "local_engine/kernels/common/dot_vnni-inl.h"
 
 #endif  // NEARFAR_LOCAL_ENGINE_KERNELS_AVX_VNNI_SIMD_H_

@@ -11,10 +11,11 @@
 namespace nearfar::kernels {
 namespace {
 
-// 0 below -87.3; saturates near 1.6e38 above 88.
+// 0 below -87.3; saturates near 1.6e38 above 88; of what is no number, no number: where one operand
+// of Max or Min is none, x86 gives the second.
 NEARFAR_INLINE F32 Exp(F32 x) {
   const F32 least = Set(-87.3f);
-  const F32 bounded = Max(Min(x, Set(88.0f)), least);
+  const F32 bounded = Max(least, Min(Set(88.0f), x));
   const I32 n = RoundToInt(Mul(bounded, Set(1.44269504f)));
   const F32 whole = ToFloat(n);
   F32 r = Fma(whole, Set(-0.693359375f), bounded);

@@ -29,10 +29,18 @@ NEARFAR_INLINE void StoreSome(float* to, int64_t n, F32 x) {
 }
 
 // Values of one block from kActivationBlock readable floats.
+//
+// A block that holds an infinity or what is no number gets a scale and sums that are no numbers
+// either, whatever Max makes of them: so that they reach every product of the row, and a damaged
+// model is noticed by its logits.
 NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBlock* block) {
   constexpr int kHalf = kActivationBlock / 2;
-  F32 largest = Set(0.0f);
-  for (int i = 0; i < kActivationBlock; i += kLanes) largest = Max(Abs(Load(x + i)), largest);
+  F32 largest = Set(0.0f), zeros = Set(0.0f);
+  for (int i = 0; i < kActivationBlock; i += kLanes) {
+    const F32 some = Load(x + i);
+    largest = Max(Abs(some), largest);
+    zeros = Fma(some, Set(0.0f), zeros);  // zero times a finite number, and no other, is zero
+  }
   const float bound = MaxLanes(largest);
   // Below this the inverse would overflow, and nothing of the block would reach a result.
   const bool silent = bound < 1e-35f;
@@ -47,7 +55,7 @@ NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBloc
     }
     sums[half] = SumInts(sum);
   }
-  block->scale = silent ? 0.0f : bound / 127.0f;
+  block->scale = (silent ? 0.0f : bound / 127.0f) + SumLanes(zeros);
   // Added as floats (exact for |sum| < 2^24): of numbers that are no numbers the sums are anything.
   block->sum = block->scale * (static_cast<float>(sums[0]) + static_cast<float>(sums[1]));
   block->sum_low = block->scale * static_cast<float>(sums[0]);

@@ -15,6 +15,8 @@
 namespace nearfar {
 namespace {
 
+constexpr float kNoNumber = std::numeric_limits<float>::quiet_NaN();
+
 int64_t ScratchBytes(int64_t cols) { return cols * static_cast<int64_t>(sizeof(float)); }
 
 template <DType kType>
@@ -45,7 +47,16 @@ void Quantize(const float* x, int64_t width, int8_t* values, ActivationBlock* bl
   for (int64_t i = 0; i < width; i += kActivationBlock, ++blocks) {
     const int64_t n = std::min<int64_t>(kActivationBlock, width - i);
     float largest = 0;
-    for (int64_t k = 0; k < n; ++k) largest = std::max(largest, std::fabs(x[i + k]));
+    bool finite = true;
+    for (int64_t k = 0; k < n; ++k) {
+      largest = std::max(largest, std::fabs(x[i + k]));
+      finite = finite && std::isfinite(x[i + k]);
+    }
+    if (!finite) {
+      std::fill_n(values + i, kActivationBlock, int8_t{0});
+      *blocks = {kNoNumber, kNoNumber, kNoNumber, kNoNumber};
+      continue;
+    }
     const bool silent = largest < 1e-35f;
     const float inverse = silent ? 0.0f : 127.0f / largest;
     int32_t low, high;

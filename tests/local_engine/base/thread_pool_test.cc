@@ -4,10 +4,13 @@
 #include "local_engine/base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace nearfar {
@@ -16,14 +19,14 @@ namespace {
 class ThreadPoolTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(ThreadPoolTest, RunsEveryChunkOnceWithAWorkerInRange) {
-  ThreadPool pool(GetParam());
-  EXPECT_EQ(pool.size(), GetParam());
+  const auto pool = ThreadPool::Create(GetParam()).value();
+  EXPECT_EQ(pool->size(), GetParam());
   for (const int64_t chunks : {0, 1, 2, 3, 7, 64, 1000}) {
     std::vector<int> runs(static_cast<size_t>(chunks));  // plain ints: a chunk is one worker's
     std::atomic<bool> in_range = true;
-    pool.Run(chunks, [&](int64_t chunk, int worker) {
+    pool->Run(chunks, [&](int64_t chunk, int worker) {
       ++runs[static_cast<size_t>(chunk)];
-      if (worker < 0 || worker >= pool.size()) in_range = false;
+      if (worker < 0 || worker >= pool->size()) in_range = false;
     });
     EXPECT_EQ(runs, std::vector<int>(static_cast<size_t>(chunks), 1));
     EXPECT_TRUE(in_range);
@@ -32,12 +35,12 @@ TEST_P(ThreadPoolTest, RunsEveryChunkOnceWithAWorkerInRange) {
 
 // What a job wrote, the next one reads: the pool is the only synchronisation here.
 TEST_P(ThreadPoolTest, JobsFollowEachOtherAndSeeEachOthersWrites) {
-  ThreadPool pool(GetParam());
+  const auto pool = ThreadPool::Create(GetParam()).value();
   constexpr int64_t kChunks = 16;
   std::vector<int64_t> values(kChunks, 0);
   std::vector<int64_t> next(kChunks, 0);
   for (int round = 0; round < 2000; ++round) {
-    pool.Run(kChunks, [&](int64_t chunk, int) {
+    pool->Run(kChunks, [&](int64_t chunk, int) {
       next[static_cast<size_t>(chunk)] = values[static_cast<size_t>((chunk + 1) % kChunks)] + 1;
     });
     std::swap(values, next);
@@ -47,10 +50,10 @@ TEST_P(ThreadPoolTest, JobsFollowEachOtherAndSeeEachOthersWrites) {
 
 // One worker's scratch is never in two hands.
 TEST_P(ThreadPoolTest, AWorkerNumberIsOneThreadAtATime) {
-  ThreadPool pool(GetParam());
-  const auto busy = std::make_unique<std::atomic<int>[]>(static_cast<size_t>(pool.size()));
+  const auto pool = ThreadPool::Create(GetParam()).value();
+  const auto busy = std::make_unique<std::atomic<int>[]>(static_cast<size_t>(pool->size()));
   std::atomic<bool> shared = false;
-  pool.Run(500, [&](int64_t, int worker) {
+  pool->Run(500, [&](int64_t, int worker) {
     if (busy[static_cast<size_t>(worker)].fetch_add(1) != 0) shared = true;
     std::this_thread::yield();
     busy[static_cast<size_t>(worker)].fetch_sub(1);
@@ -60,10 +63,10 @@ TEST_P(ThreadPoolTest, AWorkerNumberIsOneThreadAtATime) {
 
 TEST_P(ThreadPoolTest, MayBeMadeAndDroppedAtAnyTime) {
   for (int round = 0; round < 50; ++round) {
-    ThreadPool pool(GetParam());
+    const auto pool = ThreadPool::Create(GetParam()).value();
     if (round % 2 == 0) continue;  // dropped before its first job
     std::atomic<int64_t> sum = 0;
-    pool.Run(10, [&](int64_t chunk, int) { sum += chunk; });
+    pool->Run(10, [&](int64_t chunk, int) { sum += chunk; });
     EXPECT_EQ(sum, 45);
   }
 }
@@ -73,10 +76,10 @@ INSTANTIATE_TEST_SUITE_P(Sizes, ThreadPoolTest, ::testing::Values(1, 2, 3, 8, 32
 // A worker that is held inside its chunk must not hold the others' chunks: they all finish while it
 // waits for them.
 TEST(ThreadPoolOrderTest, ASlowChunkDoesNotHoldTheRest) {
-  ThreadPool pool(2);
+  const auto pool = ThreadPool::Create(2).value();
   constexpr int64_t kChunks = 100;
   std::atomic<int64_t> finished = 0;
-  pool.Run(kChunks, [&](int64_t chunk, int) {
+  pool->Run(kChunks, [&](int64_t chunk, int) {
     if (chunk == 0) {
       while (finished.load() != kChunks - 1) std::this_thread::yield();
     }
@@ -86,18 +89,51 @@ TEST(ThreadPoolOrderTest, ASlowChunkDoesNotHoldTheRest) {
 }
 
 TEST(ThreadPoolOrderTest, AfterALongRestTheWorkersAreThere) {
-  ThreadPool pool(2);
+  const auto pool = ThreadPool::Create(2).value();
   std::atomic<int> arrived = 0;
   for (int round = 0; round < 3; ++round) {
     // Long enough, by the pool's own count of spins, for the worker to have gone to sleep.
     for (int i = 0; i < 20000; ++i) std::this_thread::yield();
     arrived = 0;
-    pool.Run(2, [&](int64_t, int) {
+    pool->Run(2, [&](int64_t, int) {
       ++arrived;
       while (arrived.load() != 2) std::this_thread::yield();  // needs both threads
     });
     EXPECT_EQ(arrived, 2);
   }
+}
+
+// ---- Where the system gives no more threads.
+
+std::atomic<int> starts = 0;
+constexpr int kFourth = 4;
+
+absl::StatusOr<std::thread> StartUntilTheFourth(const char* name, std::function<void()> body) {
+  if (++starts >= kFourth) return absl::ResourceExhaustedError("no more");
+  return StartThread(name, std::move(body));
+}
+
+TEST(ThreadPoolCreateTest, AThreadThatCannotStartEndsTheOthersAndIsAnError) {
+  starts = 0;
+  const auto pool = ThreadPool::Create(8, StartUntilTheFourth);
+  EXPECT_EQ(pool.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(pool.status().message(), "thread 5 of 8: no more");
+  EXPECT_EQ(starts, kFourth) << "the first failure ends it";
+}
+
+// Stacks for which no address space is left: the system's own refusal.
+TEST(StartThreadTest, ARefusalOfTheSystemIsAnError) {
+  pthread_attr_t usual, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(pthread_attr_init(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 50), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const auto thread = StartThread("never", [] { ADD_FAILURE() << "it ran"; });
+  EXPECT_EQ(pthread_setattr_default_np(&usual), 0);
+  pthread_attr_destroy(&huge);
+  pthread_attr_destroy(&usual);
+  EXPECT_EQ(thread.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_NE(thread.status().message().find("fewer threads"), absl::string_view::npos);
 }
 
 }  // namespace

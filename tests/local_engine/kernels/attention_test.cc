@@ -168,6 +168,22 @@ TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
   EXPECT_TRUE(std::isnan(after[3 * width]));
 }
 
+TEST_P(AttentionKernelTest, AQueryOrAKeyThatIsNoNumberGivesNone) {
+  const int64_t width = 32;
+  for (const int visible : {1, 2, 70, 300, 600}) {
+    Cache cache = MakeCache(600, width, &random_);
+    std::vector<float> queries = RandomFloats(2 * width, 2.0f, &random_);
+    queries[5] = NAN;  // of the first of two rows
+    std::vector<float> out = Attend(cache, queries, {visible, visible}, 0.2f);
+    for (int64_t d = 0; d < 2 * width; ++d) {
+      EXPECT_EQ(std::isnan(out[d]), d < width) << visible << " positions, " << d;
+    }
+    cache.keys[(visible - 1) * cache.stride] = kNotANumber;  // the second sees it too
+    out = Attend(cache, queries, {visible, visible}, 0.2f);
+    for (const float number : out) EXPECT_TRUE(std::isnan(number)) << visible << " positions";
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryTable, AttentionKernelTest, testing::ValuesIn(TablesOfThisCpu()),
                          [](const auto& info) { return std::string(info.param->name); });
 

@@ -186,6 +186,21 @@ TEST_P(MatMulTest, ZeroActivationsGiveTheBias) {
   for (int64_t i = 0; i < 5 * rows; ++i) ASSERT_EQ(out[i], bias[i % rows]);
 }
 
+// One such number is enough, and it stays with its token.
+TEST_P(MatMulTest, AnActivationThatIsNotFiniteReachesEveryRow) {
+  const int64_t rows = 9, cols = format().block_elements == 1 ? 40 : 512;
+  const Weights weights = RandomWeights(format(), rows, cols, &random_);
+  for (const float bad : {NAN, INFINITY}) {
+    std::vector<float> floats = RandomFloats(3 * cols, 3.0f, &random_);
+    floats[cols + cols / 2] = bad;  // of the second token
+    const TestActivations x = MakeActivations(table(), floats, 3, cols);
+    const std::vector<float> out = Multiply(table(), weights, x, 0, 3, nullptr);
+    for (int64_t i = 0; i < 3 * rows; ++i) {
+      EXPECT_EQ(std::isfinite(out[i]), i / rows != 1) << bad << " row " << i % rows;
+    }
+  }
+}
+
 TEST_P(MatMulTest, NoTokensNoWork) {
   const Weights weights = RandomWeights(format(), 5, format().block_elements, &random_);
   const TestActivations x = MakeActivations(table(), {}, 0, weights.cols);

@@ -62,6 +62,26 @@ TEST_P(RowsTest, QuantizeOfNothingIsZeroAndNoNumberIsTooSmall) {
   for (const ActivationBlock& block : quantized.blocks) EXPECT_TRUE(std::isfinite(block.sum));
 }
 
+// Wherever it stands in a block, and in a last block that is not whole.
+TEST_P(RowsTest, QuantizeOfWhatIsNotFiniteIsNoNumber) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
+    for (int64_t at = 0; at < 80; ++at) {
+      std::vector<float> x = RandomFloats(80, 3.0f, &random_);
+      x[at] = bad;
+      const TestActivations quantized = MakeActivations(table(), x, 1, 80);
+      for (int64_t block = 0; block < 3; ++block) {
+        const ActivationBlock& got = quantized.blocks[block];
+        for (const float number : {got.scale, got.sum, got.sum_low, got.sum_high}) {
+          EXPECT_EQ(std::isnan(number), block == at / kActivationBlock) << bad << " at " << at;
+        }
+      }
+    }
+    const TestActivations all = MakeActivations(table(), std::vector<float>(64, bad), 1, 64);
+    for (const ActivationBlock& block : all.blocks) EXPECT_TRUE(std::isnan(block.scale)) << bad;
+  }
+}
+
 TEST_P(RowsTest, RmsNormAgreesAndMayWorkInPlace) {
   for (const int64_t width : kWidths) {
     const std::vector<float> x = RandomFloats(width, 4.0f, &random_);
@@ -91,6 +111,18 @@ TEST_P(RowsTest, SiluMulAgreesOverTheWholeRange) {
     const double silu = gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i])));
     const double expected = silu * up[i];
     ASSERT_NEAR(out[i], expected, 4e-7 * std::fabs(expected) + 1e-30) << "gate " << gate[i];
+  }
+}
+
+TEST_P(RowsTest, NormAndSiluPassOnWhatIsNoNumber) {
+  for (const int64_t width : kWidths) {
+    std::vector<float> x = RandomFloats(width, 4.0f, &random_), out(width);
+    const std::vector<float> ones(width, 1.0f);
+    x[width / 2] = std::numeric_limits<float>::quiet_NaN();
+    table().rms_norm(x.data(), ones.data(), 1e-5f, width, out.data());
+    for (const float y : out) EXPECT_TRUE(std::isnan(y)) << width;
+    table().silu_mul(x.data(), ones.data(), width, out.data());
+    EXPECT_TRUE(std::isnan(out[width / 2])) << width;
   }
 }
 

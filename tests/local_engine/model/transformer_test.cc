@@ -3,9 +3,12 @@
 
 #include "local_engine/model/transformer.h"
 
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -19,6 +22,9 @@
 #include "tests/testing/tiny_model.h"
 
 namespace nearfar {
+
+std::atomic<int64_t> allocations{0};  // of this program, by operator new
+
 namespace {
 
 using ::nearfar::testing::TinyModelOptions;
@@ -149,7 +155,7 @@ constexpr int kMaxRows = 300;
 
 struct Subject {
   std::shared_ptr<const Model> model;
-  std::unique_ptr<ThreadPool> pool = std::make_unique<ThreadPool>(2);
+  std::unique_ptr<ThreadPool> pool = ThreadPool::Create(2).value();
   std::unique_ptr<Transformer> transformer;
 
   KvCache NewCache() const {
@@ -162,8 +168,8 @@ struct Subject {
 Subject Load(const std::string& path, const char* kernels = "") {
   Subject subject;
   subject.model = LoadModel(path).value();
-  const OpContext ops = {SelectKernels(kernels).value(), subject.pool.get()};
-  subject.transformer = Transformer::Create(subject.model->config, subject.model->weights, ops,
+  subject.transformer = Transformer::Create(subject.model->config, subject.model->weights,
+                                            *SelectKernels(kernels).value(), subject.pool.get(),
                                             kContext, kMaxRows, kMaxRows)
                             .value();
   return subject;
@@ -399,5 +405,31 @@ TEST(Transformer, APassEndsWhenAllAreDropped) {
   EXPECT_EQ(cache_b.length(), 0);
 }
 
+// ---- Memory.
+
+// What cannot run out in a pass cannot end the process in it: all has been allocated before.
+TEST(Transformer, APassAllocatesNothing) {
+  const Subject subject = Load(kUntied);
+  const std::vector<int32_t> ids = SomeIds(300), next = SomeIds(1);
+  KvCache cache = subject.NewCache();
+  PassSlice prompt = {.cache = &cache, .tokens = ids, .wanted_logits = 1};
+  PassSlice token = {.cache = &cache, .tokens = next, .wanted_logits = 1};
+  PassObserver nobody;
+  const int64_t before = allocations;
+  subject.transformer->Forward({&prompt, 1}, nobody);
+  subject.transformer->Forward({&token, 1}, nobody);
+  EXPECT_EQ(allocations, before);
+}
+
 }  // namespace
 }  // namespace nearfar
+
+// Not inlined: the compiler would see malloc's memory go to free and take it for a mistake.
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  ++nearfar::allocations;
+  void* memory = std::malloc(bytes == 0 ? 1 : bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }

@@ -28,7 +28,7 @@ TEST(FormsForTest, TheReferenceReadsFloatsAlone) {
 }
 
 TEST(ActivationsTest, KeepsBothFormsUnlessToldOtherwise) {
-  Activations x;
+  Activations x = Activations::Create({}, 3, 70).value();
   x.Reshape(3, 70);
   EXPECT_EQ(x.tokens(), 3);
   EXPECT_EQ(x.width(), 70);
@@ -40,12 +40,12 @@ TEST(ActivationsTest, KeepsBothFormsUnlessToldOtherwise) {
 }
 
 TEST(ActivationsTest, AnUnkeptFormHasNoPlace) {
-  Activations x({.quantized = true, .floats = false});
+  Activations x = Activations::Create({.quantized = true, .floats = false}, 2, 64).value();
   x.Reshape(2, 64);
   EXPECT_EQ(x.floats(0), nullptr);
   EXPECT_EQ(x.view().floats, nullptr);
   EXPECT_NE(x.values(0), nullptr);
-  Activations y({.quantized = false, .floats = true});
+  Activations y = Activations::Create({.quantized = false, .floats = true}, 2, 64).value();
   y.Reshape(2, 64);
   EXPECT_EQ(y.values(0), nullptr);
   EXPECT_EQ(y.blocks(1), nullptr);
@@ -53,7 +53,7 @@ TEST(ActivationsTest, AnUnkeptFormHasNoPlace) {
 }
 
 TEST(ActivationsTest, MemoryIsUsedAgainAndSurvivesAMove) {
-  Activations x;
+  Activations x = Activations::Create({}, 8, 64).value();
   x.Reshape(8, 64);
   const int8_t* place = x.values(0);
   x.Reshape(1, 64);
@@ -63,6 +63,11 @@ TEST(ActivationsTest, MemoryIsUsedAgainAndSurvivesAMove) {
   std::memset(x.values(0), 1, 64);
   Activations y = std::move(x);
   EXPECT_EQ(y.values(0)[63], 1);
+}
+
+TEST(ActivationsTest, MemoryThatThereIsNotIsAnError) {
+  const auto x = Activations::Create({}, int64_t{1} << 40, int64_t{1} << 15);
+  EXPECT_EQ(x.status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 }  // namespace

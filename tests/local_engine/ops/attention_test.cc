@@ -131,6 +131,23 @@ TEST_P(AttentionOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
   EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);
 }
 
+// More parts than one round computes, for two sequences and beside a prefill.
+TEST_P(AttentionOpTest, ADepthOfSeveralRoundsGivesTheSameBits) {
+  const AttentionShape shape = {
+      .heads = 3, .kv_heads = 1, .head_width = 16, .stride = 16, .scale = 0.25f};
+  std::vector<std::pair<int, int64_t>> items = {{0, 20000}, {1, 14000}};
+  for (int64_t length = 1; length <= 50; ++length) items.push_back({2, length});
+  Scene scene = Make(shape, items);
+  Attention(context(), scene.shape, scene.items);
+  for (const size_t i : {0, 1, 2, 51}) ExpectRight(scene, i);
+  // Whole rows: where every item has a twin, none is alone.
+  const std::vector<float> split = scene.out;
+  std::vector<AttentionItem> twins;
+  for (const AttentionItem& item : scene.items) twins.insert(twins.end(), 2, item);
+  Attention(context(), scene.shape, twins);
+  EXPECT_EQ(std::memcmp(split.data(), scene.out.data(), split.size() * sizeof(float)), 0);
+}
+
 TEST_P(AttentionOpTest, NoItemsNoWork) { Attention(context(), kShape, {}); }
 
 INSTANTIATE_TEST_SUITE_P(EveryTable, AttentionOpTest, EveryTableAndThreads(), NameOf);

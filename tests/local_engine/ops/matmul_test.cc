@@ -65,7 +65,7 @@ TEST_P(MatMulOpTest, ProductsOfOneInputEachGetTheirOwnRows) {
   const std::vector<float> bias = RandomFloats(301, 1.0f, &random_);
   for (const int64_t tokens : {1, 2, 9}) {
     const std::vector<float> x = WholeNumbers(tokens * cols, &random_);
-    Activations input;
+    Activations input = NewActivations();
     Quantize(context(), x.data(), tokens, cols, &input);
     const int64_t stride = 400;
     std::vector<float> out(tokens * stride, NAN);
@@ -85,7 +85,7 @@ TEST_P(MatMulOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
   const OwnedMatrix weights = MakeMatrix(DType::kQ6_K, rows, cols, &random_);
   const std::vector<float> x = RandomFloats(tokens * cols, 2.0f, &random_);
   std::vector<float> together(tokens * rows), alone(rows);
-  Activations input;
+  Activations input = NewActivations();
   Quantize(context(), x.data(), tokens, cols, &input);
   const Product all[] = {{&weights.matrix, nullptr, together.data(), rows}};
   MatMul(context(), input, all);
@@ -99,7 +99,7 @@ TEST_P(MatMulOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
 
 TEST_P(MatMulOpTest, NothingToDoIsDone) {
   const OwnedMatrix weights = MakeMatrix(DType::kQ4_0, 8, 32, &random_);
-  Activations input;
+  Activations input = NewActivations();
   input.Reshape(0, 32);
   float out = 5;
   const Product products[] = {{&weights.matrix, nullptr, &out, 8}};

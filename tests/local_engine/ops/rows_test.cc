@@ -54,7 +54,7 @@ TEST_P(RowsOpTest, RmsNormTreatsEachTokenAlone) {
   }
   RmsNorm(context(), x.data(), weight.data(), 1e-6f, tokens, width, out.data());
   EXPECT_EQ(out, expected);
-  Activations quantized;
+  Activations quantized = NewActivations();
   RmsNormQuantize(context(), x.data(), weight.data(), 1e-6f, tokens, width, &quantized);
   ExpectHolds(table(), quantized, expected);
 }
@@ -62,7 +62,7 @@ TEST_P(RowsOpTest, RmsNormTreatsEachTokenAlone) {
 TEST_P(RowsOpTest, QuantizeKeepsBothForms) {
   const int64_t tokens = 33, width = 320;
   const std::vector<float> x = RandomFloats(tokens * width, 3.0f, &random_);
-  Activations quantized;
+  Activations quantized = NewActivations();
   Quantize(context(), x.data(), tokens, width, &quantized);
   ExpectHolds(table(), quantized, x);
 }
@@ -73,7 +73,9 @@ TEST_P(RowsOpTest, SiluMulQuantizeNeedsNoPlaceForFloats) {
   const std::vector<float> up = RandomFloats(tokens * width, 2.0f, &random_);
   std::vector<float> expected(gate.size());
   table().silu_mul(gate.data(), up.data(), tokens * width, expected.data());
-  Activations both, quantized({.quantized = true, .floats = false});
+  Activations both = NewActivations();
+  Activations quantized =
+      Activations::Create({.quantized = true, .floats = false}, tokens, width).value();
   SiluMulQuantize(context(), gate.data(), up.data(), tokens, width, &both);
   ExpectHolds(table(), both, expected);
   SiluMulQuantize(context(), gate.data(), up.data(), tokens, width, &quantized);
@@ -83,7 +85,10 @@ TEST_P(RowsOpTest, SiluMulQuantizeNeedsNoPlaceForFloats) {
 TEST_P(RowsOpTest, RopeTableIsCosineAndSineOfEachPosition) {
   std::vector<float> rope(3 * 8);
   const float factors[] = {1, 2, 4, 8};
-  BuildRopeTable(10000.0f, factors, 8, 3, rope.data());
+  // In two steps, as a conversation grows.
+  BuildRopeTable(10000.0f, factors, 8, 0, 2, rope.data());
+  EXPECT_EQ(rope[2 * 8], 0);
+  BuildRopeTable(10000.0f, factors, 8, 2, 3, rope.data());
   for (int position = 0; position < 3; ++position) {
     for (int i = 0; i < 4; ++i) {
       const double angle = position * std::pow(10000.0, -2.0 * i / 8) / factors[i];
@@ -97,7 +102,7 @@ TEST_P(RowsOpTest, RopeTurnsEachTokenByItsOwnPosition) {
   const RopeShape shape = {.heads = 3, .head_width = 64, .rope_width = 64, .interleaved = false};
   const int64_t stride = 3 * 64 + 10;
   std::vector<float> rope(100 * 64);
-  BuildRopeTable(10000.0f, nullptr, 64, 100, rope.data());
+  BuildRopeTable(10000.0f, nullptr, 64, 0, 100, rope.data());
   std::vector<int32_t> positions;
   for (int i = 0; i < 60; ++i) positions.push_back((i * 7) % 100);
   std::vector<float> x = RandomFloats(60 * stride, 1.0f, &random_), expected = x;

@@ -387,6 +387,12 @@ TEST_F(InferenceTest, TellsTokensBillsAndItsModel) {
   v1::CountTokensResponse counted;
   ASSERT_TRUE(stub_->CountTokens(&count_context, count, &counted).ok());
   EXPECT_EQ(counted.tokens(), finished.usage().prompt_tokens());
+
+  // Far beyond the context: refused, not tokenized.
+  count.mutable_messages(0)->set_content(std::string(65 * 512, 'x'));
+  grpc::ClientContext long_context;
+  const grpc::Status too_long = stub_->CountTokens(&long_context, count, &counted);
+  EXPECT_EQ(too_long.error_code(), grpc::StatusCode::OUT_OF_RANGE) << too_long.error_message();
 }
 
 TEST_F(InferenceTest, ContinuesAPrefixExactly) {
