@@ -225,6 +225,8 @@ TEST_F(DaemonTest, BadRequestsAreRefusedByName) {
   Heard heard = AskRouter(ToNear(), request);
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(heard.status.error_message(), ::testing::HasSubstr("messages[0].role"));
+  EXPECT_EQ(heard.last().failed().reason(), "INVALID_ARGUMENT");
+  EXPECT_EQ(heard.last().failed().message(), heard.status.error_message());
   heard = AskRouter(ToNear(), Question(std::string(2 << 20, 'x')));
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   // Longer than the context: a typed end, one only.
@@ -232,7 +234,14 @@ TEST_F(DaemonTest, BadRequestsAreRefusedByName) {
   EXPECT_FALSE(heard.status.ok());
   int terminals = 0;
   for (const auto& event : heard.events) terminals += event.has_finished() || event.has_failed();
-  EXPECT_LE(terminals, 1);
+  EXPECT_EQ(terminals, 1);
+}
+
+void ExpectRefusedAsFull(const grpc::ClientContext& context) {
+  const auto& trailers = context.GetServerTrailingMetadata();
+  EXPECT_EQ(trailers.count("grpc-retry-pushback-ms"), 1u);
+  ASSERT_EQ(trailers.count("nearfar-error"), 1u);
+  EXPECT_EQ(trailers.find("nearfar-error")->second, "rate_limited");
 }
 
 TEST_F(DaemonTest, BeyondTheLimitCallsAreRefusedAndToldWhenToComeBack) {
@@ -250,11 +259,18 @@ TEST_F(DaemonTest, BeyondTheLimitCallsAreRefusedAndToldWhenToComeBack) {
     const auto channel = ToNear();
     const auto reader = v1::RouterService::NewStub(channel)->Generate(&second, Question("x"));
     v1::RoutedResponse response;
+    ASSERT_TRUE(reader->Read(&response));
+    EXPECT_EQ(response.failed().reason(), "RESOURCE_EXHAUSTED");
     EXPECT_FALSE(reader->Read(&response));
     EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-    const auto& trailers = second.GetServerTrailingMetadata();
-    EXPECT_EQ(trailers.count("grpc-retry-pushback-ms"), 1u);
-    EXPECT_EQ(trailers.find("nearfar-error")->second, "rate_limited");
+    ExpectRefusedAsFull(second);
+    grpc::ClientContext third;
+    v1::ExplainResponse explained;
+    EXPECT_EQ(v1::RouterService::NewStub(channel)
+                  ->Explain(&third, Question("x"), &explained)
+                  .error_code(),
+              grpc::StatusCode::RESOURCE_EXHAUSTED);
+    ExpectRefusedAsFull(third);
     context->TryCancel();
   });
   EXPECT_TRUE(asked);
@@ -316,6 +332,28 @@ TEST_F(DaemonTest, ReloadPolicySwapsAGoodFileAndRefusesABadOne) {
   EXPECT_NE(response.policy_revision(), revision);
   EXPECT_TRUE(RouterHealth(channel).last_reload_successful());
   EXPECT_EQ(RouterHealth(channel).policy_revision(), response.policy_revision());
+}
+
+TEST_F(DaemonTest, AReloadKeepsWhatIsKnownOfAnUnchangedFarSide) {
+  auto far = Run(FarConfig(bench_.quick_model()));
+  auto near = Run(NearConfig(Target(*far), kFixedFar));
+  ASSERT_TRUE(far && near);
+  const auto channel = ToNear();
+  ASSERT_TRUE(AskRouter(channel, Question("x")).finished());
+  EXPECT_EQ(RouterHealth(channel).far(0).state(), "healthy");
+  const auto reload = [&](const std::string& target, const std::string& policy) {
+    bench_.WritePolicy("policy.yaml", target, policy);
+    grpc::ClientContext context;
+    v1::ReloadPolicyResponse response;
+    const grpc::Status status =
+        v1::RouterService::NewStub(channel)->ReloadPolicy(&context, {}, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  };
+  const std::string other = absl::StrCat(kFixedFar, "value: {right_answer_usd: 0.5}\n");
+  reload(Target(*far), other);
+  EXPECT_EQ(RouterHealth(channel).far(0).state(), "healthy");
+  reload("unix:/nonexistent/far.sock", other);
+  EXPECT_EQ(RouterHealth(channel).far(0).state(), "unknown");
 }
 
 // --- the far door
@@ -387,6 +425,10 @@ TEST_F(InferenceTest, TellsTokensBillsAndItsModel) {
   v1::CountTokensResponse counted;
   ASSERT_TRUE(stub_->CountTokens(&count_context, count, &counted).ok());
   EXPECT_EQ(counted.tokens(), finished.usage().prompt_tokens());
+
+  far_->CloseDoors();
+  grpc::ClientContext late;
+  EXPECT_EQ(stub_->CountTokens(&late, count, &counted).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(InferenceTest, ContinuesAPrefixExactly) {
@@ -481,6 +523,14 @@ TEST_F(DaemonTest, TheStandardHealthServiceFollowsTheDoors) {
   EXPECT_EQ(HealthCheck(channel), 2);
   const Heard heard = AskRouter(channel, Question("x"));
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(heard.last().failed().reason(), "UNAVAILABLE");
+  const auto stub = v1::RouterService::NewStub(channel);
+  grpc::ClientContext explain, reload;
+  v1::ExplainResponse explained;
+  v1::ReloadPolicyResponse reloaded;
+  EXPECT_EQ(stub->Explain(&explain, Question("x"), &explained).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(stub->ReloadPolicy(&reload, {}, &reloaded).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(DaemonTest, StopEndsWhatRunsWithAStatus) {
@@ -497,6 +547,10 @@ TEST_F(DaemonTest, StopEndsWhatRunsWithAStatus) {
   stopper.join();
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(heard.status.error_message(), "the daemon is shutting down");
+  // The router's own last event, with what it knows.
+  EXPECT_EQ(heard.last().failed().reason(), "UNAVAILABLE");
+  EXPECT_EQ(heard.last().failed().message(), "the daemon is shutting down");
+  EXPECT_EQ(heard.last().failed().decision().reason(), "fixed");
 }
 
 TEST_F(DaemonTest, TwoDaemonsDoNotShareAnAddressOrALedger) {
