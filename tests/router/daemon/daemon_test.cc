@@ -553,6 +553,26 @@ TEST_F(DaemonTest, StopEndsWhatRunsWithAStatus) {
   EXPECT_EQ(heard.last().failed().decision().reason(), "fixed");
 }
 
+TEST_F(DaemonTest, ASocketWhoseQueueIsFullIsTaken) {
+  DaemonConfig config = NearConfig("", kFixedNear);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  strncpy(address.sun_path, bench_.File("near.sock").c_str(), sizeof(address.sun_path) - 1);
+  const auto* to = reinterpret_cast<const sockaddr*>(&address);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(listener, to, sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 0), 0);
+  std::vector<int> waiting;
+  bool full = false;
+  while (!full) {
+    waiting.push_back(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    full = connect(waiting.back(), to, sizeof(address)) != 0;
+  }
+  EXPECT_EQ(Daemon::Start(std::move(config)).status().code(), absl::StatusCode::kUnavailable);
+  for (const int fd : waiting) close(fd);
+  close(listener);
+}
+
 TEST_F(DaemonTest, TwoDaemonsDoNotShareAnAddressOrALedger) {
   auto near = Run(NearConfig("", kFixedNear));
   ASSERT_TRUE(near);
