@@ -1,5 +1,5 @@
 // What the daemon imposes on every call, and who it is in a log line.
-// Pure. Held by tests/router/daemon/call_limits_test.cc.
+// Pure. Held by tests/router/daemon/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_CALL_LIMITS_H_
 #define NEARFAR_ROUTER_DAEMON_CALL_LIMITS_H_

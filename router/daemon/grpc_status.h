@@ -1,5 +1,5 @@
 // Our statuses as gRPC's: the one place on the daemon's way out.
-// Held by tests/router/daemon/grpc_status_test.cc.
+// Held by tests/router/daemon/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_GRPC_STATUS_H_
 #define NEARFAR_ROUTER_DAEMON_GRPC_STATUS_H_

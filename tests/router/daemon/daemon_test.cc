@@ -229,6 +229,10 @@ TEST_F(DaemonTest, BadRequestsAreRefusedByName) {
   EXPECT_EQ(heard.last().failed().message(), heard.status.error_message());
   heard = AskRouter(ToNear(), Question(std::string(2 << 20, 'x')));
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(heard.status.error_message(), ::testing::HasSubstr("larger than max"));
+  // What gRPC itself cannot read never reaches us.
+  heard = AskRouter(ToNear(), Question("\xff"));
+  EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   // Longer than the context: a typed end, one only.
   heard = AskRouter(ToNear(), Question(std::string(100000, 'x')));
   EXPECT_FALSE(heard.status.ok());
