@@ -10,12 +10,16 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "router/cli/answer_door.h"
 #include "router/cli/wire.h"
+#include "router/internal/check_query.h"
 
 namespace nearfar::cli {
 namespace {
@@ -25,6 +29,11 @@ constexpr absl::Duration kExplainTimeout = absl::Seconds(20);
 
 absl::Status StatusOf(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
+  if (absl::StrContains(status.error_message(), "larger than max")) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the question is longer than the daemon takes: ", status.error_message(),
+                     " bytes (limits.max_request_bytes of its file)"));
+  }
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     return absl::UnavailableError(absl::StrCat("the daemon at ", address,
                                                " cannot be reached: ", status.error_message(),
@@ -51,6 +60,7 @@ class DaemonCall : public RouterCall {
     if (query.deadline != absl::InfiniteFuture()) {
       context_.set_deadline(absl::ToChronoTime(query.deadline));
     }
+    failed_.status = internal::CheckQuery(query);
     request_ = ToWire(query);
     thread_ = std::thread([this] { Read(); });
   }
@@ -60,6 +70,9 @@ class DaemonCall : public RouterCall {
 
  private:
   void Read() {
+    // A text that is no text (UTF-8) cannot cross: it would come back without a reason.
+    if (!failed_.status.ok()) return sink_->OnFailed(failed_);
+    failed_.status = absl::InternalError("the daemon ended the stream without a result");
     auto reader = stub_->Generate(&context_, request_);
     nearfar::v1::RoutedResponse response;
     while (reader->Read(&response)) Handle(response);
@@ -103,7 +116,7 @@ class DaemonCall : public RouterCall {
   grpc::ClientContext context_;
   nearfar::v1::RoutedRequest request_;
   // What to report where no result comes; the stream's own status goes before its status.
-  Failed failed_ = {absl::InternalError("the daemon ended the stream without a result"), {}, 0};
+  Failed failed_;
   std::string text_;
   bool ended_ = false;
   std::thread thread_;  // last: it uses what stands above
@@ -120,6 +133,8 @@ class DaemonDoor : public AnswerDoor {
   }
 
   absl::StatusOr<Decision> Explain(const Query& query) override {
+    const absl::Status checked = internal::CheckQuery(query);
+    if (!checked.ok()) return checked;
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + kExplainTimeout));
     nearfar::v1::ExplainResponse response;
@@ -137,6 +152,24 @@ class DaemonDoor : public AnswerDoor {
   std::string address_;
   std::unique_ptr<nearfar::v1::RouterService::Stub> stub_;
 };
+
+// A target as gRPC reads it. A socket's path is a path here, but a URI there, whose escapes it
+// resolves.
+std::string TargetOf(const std::string& address) {
+  absl::string_view path = address;
+  if (absl::ConsumePrefix(&path, "unix:") && absl::StartsWith(path, "//")) path.remove_prefix(2);
+  if (!absl::StartsWith(path, "/")) return address;
+  std::string target = "unix://";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (absl::ascii_isalnum(byte) || absl::StrContains("/-._~", c)) {
+      target += c;
+    } else {
+      absl::StrAppendFormat(&target, "%%%02X", byte);
+    }
+  }
+  return target;
+}
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const DoorFlags& flags) {
   if (flags.ca_file.empty() && flags.cert_file.empty()) return grpc::InsecureChannelCredentials();
@@ -161,10 +194,8 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DoorFlags& flag
   if (!credentials.ok()) return credentials.status();
   grpc::ChannelArguments arguments;
   if (!flags.server_name.empty()) arguments.SetSslTargetNameOverride(flags.server_name);
-  const std::string target =
-      absl::StartsWith(flags.daemon, "/") ? absl::StrCat("unix:", flags.daemon) : flags.daemon;
-  return std::make_unique<DaemonDoor>(flags.daemon,
-                                      grpc::CreateCustomChannel(target, *credentials, arguments));
+  return std::make_unique<DaemonDoor>(
+      flags.daemon, grpc::CreateCustomChannel(TargetOf(flags.daemon), *credentials, arguments));
 }
 
 }  // namespace nearfar::cli

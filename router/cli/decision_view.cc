@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "router/cli/table.h"
+#include "router/internal/record_json.h"
 
 namespace nearfar::cli {
 namespace {
@@ -95,6 +96,7 @@ void DecisionJson(const Decision& decision, internal::JsonWriter* json) {
   json->Field("threshold", decision.threshold);
   json->Field("confidence", decision.confidence);
   json->Field("propensity", decision.propensity);
+  json->Field("taint", internal::TaintName(decision.taint));
   json->Field("flagged", decision.flagged);
   json->Key("terms").BeginArray();
   for (const Term& term : decision.terms) {

@@ -20,6 +20,18 @@ Route FromWire(nearfar::v1::Route route) {
   }
 }
 
+// What a newer daemon may add is at least as strict as the strictest that this program knows.
+Taint FromWire(nearfar::v1::Taint taint) {
+  switch (taint) {
+    case nearfar::v1::TAINT_UNSPECIFIED:
+      return Taint::kNone;
+    case nearfar::v1::TAINT_TURN:
+      return Taint::kTurn;
+    default:
+      return Taint::kSession;
+  }
+}
+
 // The codes are those of ReasonName; one that this program does not know (a newer daemon) is shown
 // as a fixed decision whose detail names it.
 Reason FromWire(const std::string& reason, std::string* detail) {
@@ -99,6 +111,8 @@ Decision FromWire(const nearfar::v1::Decision& wire) {
   if (wire.has_threshold()) decision.threshold = wire.threshold();
   if (wire.has_confidence()) decision.confidence = wire.confidence();
   decision.propensity = wire.propensity();
+  decision.taint = FromWire(wire.taint());
+  decision.flagged = wire.flagged();
   for (const auto& term : wire.terms()) {
     decision.terms.push_back({term.name(), term.value(), term.unit()});
   }

@@ -1,5 +1,5 @@
 // The calls that run in this daemon: how many may, and how they end when it does.
-// Thread-safe. Held by tests/router/daemon/active_calls_test.cc.
+// Thread-safe. Held by tests/router/daemon/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_ACTIVE_CALLS_H_
 #define NEARFAR_ROUTER_DAEMON_ACTIVE_CALLS_H_

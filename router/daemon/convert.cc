@@ -153,6 +153,18 @@ v1::Route ToProto(Route route) {
   return v1::ROUTE_UNSPECIFIED;
 }
 
+v1::Taint ToProto(Taint taint) {
+  switch (taint) {
+    case Taint::kNone:
+      return v1::TAINT_UNSPECIFIED;
+    case Taint::kTurn:
+      return v1::TAINT_TURN;
+    case Taint::kSession:
+      return v1::TAINT_SESSION;
+  }
+  return v1::TAINT_UNSPECIFIED;
+}
+
 // When a decision was taken: only some reasons exist after a draft began.
 const char* MomentOf(Reason reason) {
   switch (reason) {
@@ -218,6 +230,8 @@ v1::Decision ToProto(const Decision& decision) {
   out.set_propensity(decision.propensity);
   out.set_moment(MomentOf(decision.reason));
   if (decision.confidence) out.set_confidence(*decision.confidence);
+  out.set_taint(ToProto(decision.taint));
+  out.set_flagged(decision.flagged);
   return out;
 }
 

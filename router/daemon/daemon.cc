@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -12,7 +11,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "policies/policy.h"
-#include "router/cloud_backend.h"
 #include "router/decision_log.h"
 #include "router/ledger.h"
 #include "router/local_backend.h"
@@ -22,15 +20,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What a status needs to reach a client before its connection is cut.
+// What last events and a status need to reach a client before its connection is cut.
 constexpr std::chrono::milliseconds kLastWords{1000};
 
 absl::Status MakeFolder(const std::string& folder) {
   std::error_code error;
-  if (fs::is_directory(folder, error)) return absl::OkStatus();
   const fs::path parent = fs::absolute(folder).parent_path();
-  fs::create_directories(parent, error);
-  if (error || (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)) {
+  if (!fs::is_directory(folder, error)) fs::create_directories(parent, error);
+  if (mkdir(folder.c_str(), 0700) != 0 && !fs::is_directory(folder, error)) {
     return absl::PermissionDeniedError(
         absl::StrCat(folder, ": the folder cannot be made (state_dir chooses another one)"));
   }
@@ -103,8 +100,9 @@ absl::Status Daemon::OpenRouter() {
   if (!config_.serve_router) return absl::OkStatus();
   absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(*config_.policy);
   if (!policy.ok()) return policy.status();
-  auto far = MakeCloudBackends(*config_.policy);
+  absl::StatusOr<FarSides> far = MakeFarSides(*config_.policy, {});
   if (!far.ok()) return far.status();
+  far_ = *std::move(far);
   const absl::Status folder = MakeFolder(config_.state_dir);
   if (!folder.ok()) return folder;
   absl::StatusOr<std::shared_ptr<Ledger>> ledger = OpenLedger(config_.state_dir, *config_.policy);
@@ -115,7 +113,7 @@ absl::Status Daemon::OpenRouter() {
   RouterOptions options;
   options.policy = *std::move(policy);
   options.near = near_;
-  options.far = *std::move(far);
+  options.far = BackendsOf(far_, *config_.policy);
   options.ledger = *std::move(ledger);
   options.log = *std::move(log);
   options.default_timeout = config_.default_timeout;
@@ -139,12 +137,14 @@ absl::Status Daemon::OpenRouter() {
 absl::Status Daemon::Apply(const PolicyConfig& changed) {
   absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(changed);
   if (!policy.ok()) return policy.status();
-  auto far = MakeCloudBackends(changed);
+  absl::StatusOr<FarSides> far = MakeFarSides(changed, far_);
   if (!far.ok()) return far.status();
   if (changed.near.model != config_.policy->near.model) {
     spdlog::warn("near.model changed: the loaded model stays until the daemon starts again");
   }
-  return router_->Reload(*std::move(policy), *std::move(far));
+  const absl::Status status = router_->Reload(*std::move(policy), BackendsOf(*far, changed));
+  if (status.ok()) far_ = *std::move(far);
+  return status;
 }
 
 absl::Status Daemon::Listen() {

@@ -14,6 +14,7 @@
 #include "local_engine/engine.h"
 #include "router/daemon/active_calls.h"
 #include "router/daemon/daemon_config.h"
+#include "router/daemon/far_sides.h"
 #include "router/daemon/grpc_server.h"
 #include "router/daemon/inference_service.h"
 #include "router/daemon/policy_reloader.h"
@@ -60,6 +61,7 @@ class Daemon {
   std::unique_ptr<ActiveCalls> calls_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Backend> near_;
+  FarSides far_;  // of the policy in force; after the start the reloader's own
   std::unique_ptr<Router> router_;
   std::unique_ptr<PolicyReloader> reloader_;
   std::unique_ptr<RouterService> router_service_;

@@ -10,10 +10,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "cloud_client/pem.h"
+#include "local_engine/kernels/dispatch.h"
 #include "nearfar/v1/daemon.pb.h"
+#include "policies/policy.h"
 #include "policies/policy_file.h"
 #include "policies/yaml_bridge.h"
 #include "router/catalogue.h"
+#include "router/daemon/far_sides.h"
 #include "router/daemon/listen_address.h"
 
 namespace nearfar::daemon {
@@ -75,6 +78,7 @@ class Reader {
     ReadServe();
     ReadPolicy();
     ReadModel();
+    CheckSides();
     ReadPrice();
     ReadLimits();
     config_.state_dir = file_.has_state_dir() ? Beside(file_.state_dir()) : DefaultStateDir();
@@ -202,10 +206,21 @@ class Reader {
         LoadPolicyFile(config_.policy_path, {config_.policy_search_paths});
     if (policy.ok()) {
       config_.policy = *std::move(policy);
+      CheckPolicy();
     } else {
       // The policy's own lines name its file; they stand below this one.
       Wrong("policy", absl::StrCat("cannot be used:\n", policy.status().message()));
     }
+  }
+
+  // What a policy that is well written still needs before it can act: keys and certificates.
+  void CheckPolicy() {
+    const auto check = [this](const absl::Status& status) {
+      if (status.ok()) return;
+      Wrong("policy", absl::StrCat(config_.policy_path, " cannot be used: ", status.message()));
+    };
+    check(MakePolicy(*config_.policy).status());
+    for (const FarConfig& far : config_.policy->far) check(MakeFarSide(far, {}).status());
   }
 
   // A file beside the daemon's, or else a preset.
@@ -244,6 +259,17 @@ class Reader {
     config_.max_sessions =
         Whole(model.has_max_sessions(), model.max_sessions(), 1, 256, 4, "model.max_sessions");
     config_.kernels = model.kernels();
+    // Also where the environment chooses them.
+    const absl::Status kernels = SelectKernels(config_.kernels).status();
+    if (!kernels.ok()) Wrong("model.kernels", std::string(kernels.message()));
+  }
+
+  void CheckSides() {
+    if (!config_.policy || !config_.model_path.empty() || !config_.policy->far.empty()) return;
+    if (reading_->HasErrorAt("model") || reading_->HasErrorAt("policy")) return;
+    Wrong("model.path",
+          absl::StrCat("is missing, and ", config_.policy_path,
+                       " names no far target: nothing could answer (give one of the two)"));
   }
 
   void FindModel(const std::string& name, const std::string& field) {

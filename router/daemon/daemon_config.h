@@ -52,8 +52,9 @@ struct DaemonConfig {
   absl::Duration drain = absl::Seconds(20);
 };
 
-// Reads and checks everything that can be checked without listening: keys and values, certificates,
-// that the model file is there, and the whole policy.
+// Reads and checks everything that can be checked without listening or loading the model: keys and
+// values, certificates, that the model file is there, that its kernels fit this CPU, and the whole
+// policy with the keys and certificates of its far targets.
 // Errors: NotFound (the file itself); InvalidArgument with one line a mistake:
 // "file:line:col: field: what is wrong (what to do)".
 absl::StatusOr<DaemonConfig> LoadDaemonConfig(const std::string& path);

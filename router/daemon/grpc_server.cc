@@ -2,6 +2,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 #include <sys/socket.h>
@@ -9,25 +10,35 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "router/daemon/call_limits.h"
 #include "router/daemon/listen_address.h"
 
 namespace nearfar::daemon {
 namespace {
 
+// Of gRPC's own, for server reflection; all other calls run on its shared callback threads.
+constexpr int kMostThreads = 16;
+// For connections, their headers and their handshakes.
+constexpr size_t kConnectionBytes = size_t{64} << 20;
+
 // Another process answers there: gRPC would take its socket's name away from it.
 bool SocketIsTaken(const std::string& path) {
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // Without blocking: where the other's queue is full it takes no more connections, but is there.
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return false;
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-  const bool taken = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  const bool taken =
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ||
+      errno == EAGAIN;
   close(fd);
   return taken;
 }
@@ -44,6 +55,10 @@ std::shared_ptr<grpc::ServerCredentials> Credentials(const ListenConfig& listen)
 
 // What gRPC 1.51 needs to be told to survive silent, half-open, greedy and pinging peers.
 void SetLimits(const DaemonConfig& config, grpc::ServerBuilder* builder) {
+  grpc::ResourceQuota quota("nearfard");
+  quota.Resize(MemoryQuota(config));
+  quota.SetMaxThreads(kMostThreads);
+  builder->SetResourceQuota(quota);
   builder->SetMaxReceiveMessageSize(config.max_request_bytes);
   // Two daemons on one port would each get half of the calls.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -61,6 +76,11 @@ void SetLimits(const DaemonConfig& config, grpc::ServerBuilder* builder) {
 }
 
 }  // namespace
+
+size_t MemoryQuota(const DaemonConfig& config) {
+  const size_t call = static_cast<size_t>(config.max_request_bytes) + kMostQueuedBytes;
+  return kConnectionBytes + static_cast<size_t>(config.max_active) * call;
+}
 
 absl::StatusOr<ListeningServer> StartServer(const DaemonConfig& config,
                                             const std::vector<grpc::Service*>& services) {

@@ -6,6 +6,7 @@
 
 #include <grpcpp/server.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ struct ListeningServer {
   std::unique_ptr<grpc::Server> server;
   std::vector<std::string> addresses;  // as configured, with the real port for port 0
 };
+
+// Bytes that gRPC may hold for all connections and calls together: for each call that may run one
+// request, and one answer whose client does not read. A peer beyond it is not read, or cut off.
+size_t MemoryQuota(const DaemonConfig& config);
 
 // With the standard health service and reflection beside `services`, which are borrowed and outlive
 // the server. Errors: Unavailable (an address is taken or cannot be bound).

@@ -43,9 +43,11 @@ grpc::Status ToGrpc(const BackendError& error) {
   return grpc::Status(CodeOf(error.kind, error.status.code()), std::string(error.status.message()));
 }
 
-void MarkRefused(grpc::CallbackServerContext* context, const char* kind, bool retry) {
-  context->AddTrailingMetadata(kErrorKindTrailer, kind);
-  context->AddTrailingMetadata(kPushBackTrailer, retry ? kPushBackMilliseconds : "-1");
+grpc::Status Refusal(grpc::CallbackServerContext* context, const absl::Status& why) {
+  const bool full = absl::IsResourceExhausted(why);
+  context->AddTrailingMetadata(kErrorKindTrailer, full ? "rate_limited" : "unavailable");
+  context->AddTrailingMetadata(kPushBackTrailer, full ? kPushBackMilliseconds : "-1");
+  return ToGrpc(why);
 }
 
 }  // namespace nearfar::daemon

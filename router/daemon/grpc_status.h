@@ -1,5 +1,5 @@
 // Our statuses as gRPC's: the one place on the daemon's way out.
-// Held by tests/router/daemon/grpc_status_test.cc.
+// Held by tests/router/daemon/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_GRPC_STATUS_H_
 #define NEARFAR_ROUTER_DAEMON_GRPC_STATUS_H_
@@ -18,10 +18,10 @@ grpc::Status ToGrpc(const absl::Status& status);
 // As ToGrpc, for an error of a backend, whose kind says more than its code.
 grpc::Status ToGrpc(const BackendError& error);
 
-// Says in the trailers that the call was refused before any work began, and why
-// ("rate_limited", "unavailable", "context_too_long"): a client may try again without paying twice.
-// `retry` adds how long a client should wait. Call before the status is sent.
-void MarkRefused(grpc::CallbackServerContext* context, const char* kind, bool retry);
+// The status of a call that ActiveCalls::Admit refused. Says in the trailers that no work had
+// begun, and why ("rate_limited", "unavailable"), so that a client may try again without paying
+// twice; and how long it should wait, where that helps. Call before the status is sent.
+grpc::Status Refusal(grpc::CallbackServerContext* context, const absl::Status& why);
 
 }  // namespace nearfar::daemon
 

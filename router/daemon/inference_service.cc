@@ -11,6 +11,7 @@
 #include "router/daemon/convert.h"
 #include "router/daemon/grpc_status.h"
 #include "router/daemon/stream_writer.h"
+#include "router/daemon/unary_call.h"
 #include "router/local_backend.h"
 
 namespace nearfar::daemon {
@@ -78,13 +79,12 @@ class StreamSink final : public BackendSink {
     finished->set_decode_seconds(absl::ToDoubleSeconds(absl::Now() - prefilled));
     spdlog::info("generation {} finished: {} + {} tokens, {:.6f} USD", LogName(request_id_),
                  event.usage.prompt_tokens, event.usage.completion_tokens, cost);
-    stream_->Push(std::move(response));
-    stream_->End(grpc::Status::OK);
+    stream_->EndWith(std::move(response), grpc::Status::OK);
   }
 
   void OnError(const BackendError& event) override {
     spdlog::info("generation {} failed: {}", LogName(request_id_), ErrorKindName(event.kind));
-    stream_->End(ToGrpc(event));
+    stream_->End(stream_->ReasonOf(ToGrpc(event)));
   }
 
  private:
@@ -126,9 +126,7 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* InferenceService::Generate(
   std::shared_ptr<GenerateStream> stream = GenerateStream::Make(context, &JoinDeltas);
   auto ticket = options_.calls->Admit();
   if (!ticket.ok()) {
-    const bool full = absl::IsResourceExhausted(ticket.status());
-    MarkRefused(context, full ? "rate_limited" : "unavailable", full);
-    stream->End(ToGrpc(ticket.status()));
+    stream->End(Refusal(context, ticket.status()));
     return stream.get();
   }
   stream->Hold(*std::move(ticket));
@@ -171,23 +169,24 @@ grpc::ServerUnaryReactor* InferenceService::GetModel(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* InferenceService::CountTokens(grpc::CallbackServerContext* context,
                                                         const v1::CountTokensRequest* request,
                                                         v1::CountTokensResponse* response) {
-  std::vector<ChatTurn> turns;
-  int64_t bytes = static_cast<int64_t>(request->assistant_prefix().size());
-  for (const v1::ChatMessage& message : request->messages()) {
-    bytes += static_cast<int64_t>(message.content().size());
-    turns.push_back({message.role(), message.content()});
-  }
-  if (CannotFit(bytes, options_.engine->info())) {
-    return Done(context, grpc::Status(grpc::StatusCode::OUT_OF_RANGE,
-                                      absl::StrCat("messages: ", bytes,
-                                                   " bytes are far more than the context's ",
-                                                   options_.engine->info().context_tokens,
-                                                   " tokens hold; send less")));
-  }
-  const auto ids = options_.engine->TokenizeChat(turns, request->assistant_prefix());
-  if (!ids.ok()) return Done(context, ToGrpc(ids.status()));
-  response->set_tokens(static_cast<int64_t>(ids->size()));
-  return Done(context, grpc::Status::OK);
+  return UnaryCall::Run(context, options_.calls, [&](UnaryCall* call) {
+    std::vector<ChatTurn> turns;
+    int64_t bytes = static_cast<int64_t>(request->assistant_prefix().size());
+    for (const v1::ChatMessage& message : request->messages()) {
+      bytes += static_cast<int64_t>(message.content().size());
+      turns.push_back({message.role(), message.content()});
+    }
+    const ModelInfo& model = options_.engine->info();
+    if (CannotFit(bytes, model)) {
+      return call->Finish(
+          grpc::Status(grpc::StatusCode::OUT_OF_RANGE,
+                       absl::StrCat("messages: ", bytes, " bytes are far more than the context's ",
+                                    model.context_tokens, " tokens hold; send less")));
+    }
+    const auto ids = options_.engine->TokenizeChat(turns, request->assistant_prefix());
+    if (ids.ok()) response->set_tokens(static_cast<int64_t>(ids->size()));
+    call->Finish(ToGrpc(ids.status()));
+  });
 }
 
 }  // namespace nearfar::daemon

@@ -3,6 +3,10 @@
 #include <arpa/inet.h>
 #include <sys/un.h>
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -10,9 +14,22 @@
 namespace nearfar::daemon {
 namespace {
 
+// What gRPC takes as it is in an address; it would read the rest as an escape, a query or a
+// fragment, or take the whole for a name of DNS.
+bool IsPlain(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+         absl::StrContains("/-._~!$&'()*+,;=:@", c);
+}
+
 absl::StatusOr<ListenAddress> ParseUnix(const std::string& path) {
   if (path.size() < 2 || path[0] != '/') {
     return absl::InvalidArgumentError("a Unix socket needs an absolute path (unix:/run/x.sock)");
+  }
+  if (const auto odd = std::find_if_not(path.begin(), path.end(), IsPlain); odd != path.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the socket's path has a '", absl::CEscape(std::string(1, *odd)), "' at byte ",
+        odd - path.begin(),
+        ", which gRPC does not take as it is (use letters, digits and /-._~!$&'()*+,;=:@)"));
   }
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
     return absl::InvalidArgumentError(absl::StrCat("the socket's path is longer than the ",

@@ -1,5 +1,5 @@
 // Addresses that the daemon can listen on. Pure. Held by
-// tests/router/daemon/listen_address_test.cc.
+// tests/router/daemon/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_LISTEN_ADDRESS_H_
 #define NEARFAR_ROUTER_DAEMON_LISTEN_ADDRESS_H_

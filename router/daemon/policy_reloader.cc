@@ -2,25 +2,17 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <string_view>
 #include <utility>
 
 #include "policies/policy_file.h"
 
 namespace nearfar::daemon {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Whole writes and renames, by an editor or by a swapped "..data" link; never a half-written file.
-constexpr uint32_t kChanges = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE;
 
 std::string FileBytes(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
@@ -29,24 +21,18 @@ std::string FileBytes(const std::string& path) {
   return text.str();
 }
 
-int WatchFolderOf(const std::string& path) {
-  const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (fd < 0) return -1;
-  const std::string folder = fs::absolute(path).parent_path().string();
-  if (inotify_add_watch(fd, folder.c_str(), kChanges | IN_ONLYDIR) >= 0) return fd;
-  close(fd);
-  return -1;
-}
-
 }  // namespace
 
 PolicyReloader::PolicyReloader(ReloaderOptions options, const PolicyConfig& current)
     : options_(std::move(options)),
       wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      watch_fd_(WatchFolderOf(options_.path)),
+      watch_(options_.path),
       seen_(FileBytes(options_.path)) {
   state_.name = current.name;
   state_.revision = current.revision;
+  // Much time may have passed since `current` was read: a model was loaded.
+  const absl::StatusOr<PolicyConfig> now = LoadPolicyFile(options_.path, {options_.search_paths});
+  requested_ = !now.ok() || now->revision != current.revision;
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -66,7 +52,6 @@ PolicyReloader::~PolicyReloader() {
   }
   state.last = absl::UnavailableError("the daemon is shutting down");
   for (const auto& done : waiting) done(state);
-  if (watch_fd_ >= 0) close(watch_fd_);
   if (wake_fd_ >= 0) close(wake_fd_);
 }
 
@@ -90,25 +75,8 @@ ReloadState PolicyReloader::state() const {
   return state_;
 }
 
-bool PolicyReloader::DrainWatch() {
-  const std::string name = fs::path(options_.path).filename().string();
-  alignas(inotify_event) char buffer[4096];
-  bool ours = false;
-  ssize_t size;
-  while ((size = read(watch_fd_, buffer, sizeof(buffer))) > 0) {
-    for (ssize_t at = 0; at < size;) {
-      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
-      const std::string_view changed = event->len > 0 ? event->name : "";
-      // An overflow has no name: anything may have changed.
-      if (changed.empty() || changed == name || changed == "..data") ours = true;
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-    }
-  }
-  return ours;
-}
-
 bool PolicyReloader::Wait() {
-  pollfd fds[] = {{wake_fd_, POLLIN, 0}, {watch_fd_, POLLIN, 0}};
+  pollfd fds[] = {{wake_fd_, POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
@@ -118,7 +86,7 @@ bool PolicyReloader::Wait() {
     poll(fds, 2, -1);  // a negative descriptor is skipped
     uint64_t count;
     [[maybe_unused]] const ssize_t drained = read(wake_fd_, &count, sizeof(count));
-    if (watch_fd_ >= 0 && DrainWatch()) {
+    if (watches() && watch_.Changed()) {
       const std::string bytes = FileBytes(options_.path);
       if (bytes != seen_) return true;
     }

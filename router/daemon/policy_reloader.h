@@ -1,5 +1,7 @@
-// Re-reads the policy file: when asked (SIGHUP, the ReloadPolicy call) and when the file changes. A
-// bad file never replaces a good one; what was wrong stays visible until a good one is read.
+// Re-reads the policy file: when asked (SIGHUP, the ReloadPolicy call) and when the file changes:
+// was written and closed, renamed to its name, or linked. A file that is still being written is not
+// read. A bad file never replaces a good one; what was wrong stays visible until a good one is
+// read.
 //
 // Works on a thread of its own: reading certificates and keys may block. Thread-safe.
 // Held by tests/router/daemon/policy_reloader_test.cc.
@@ -17,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "policies/policy_config.h"
+#include "router/daemon/file_watch.h"
 
 namespace nearfar::daemon {
 
@@ -37,16 +40,18 @@ struct ReloaderOptions {
 
 class PolicyReloader {
  public:
-  // `current` is in force already. Where the system cannot watch files, only requests reload.
+  // `current` is in force already; a file that says something else by now is read at once. Where
+  // the system cannot watch files, only requests reload.
   PolicyReloader(ReloaderOptions options, const PolicyConfig& current);
   ~PolicyReloader();  // waits for a reload that runs; later requests are answered with Unavailable
   PolicyReloader(const PolicyReloader&) = delete;
   PolicyReloader& operator=(const PolicyReloader&) = delete;
 
-  // Reloads soon, and then runs `done` on the reloader's thread. May be empty.
+  // Reloads soon, and then runs `done` on the reloader's thread. May be empty. One reload answers
+  // all who asked before it began.
   void Request(std::function<void(const ReloadState& state)> done = nullptr);
   ReloadState state() const;
-  bool watches() const { return watch_fd_ >= 0; }
+  bool watches() const { return watch_.fd() >= 0; }
 
  private:
   void Run();
@@ -54,12 +59,10 @@ class PolicyReloader {
   void Wake();
   // Waits for a reason to reload; false = stop.
   bool Wait();
-  // Reads what inotify has to say; true if the file may have changed.
-  bool DrainWatch();
 
   const ReloaderOptions options_;
-  int wake_fd_ = -1;   // eventfd
-  int watch_fd_ = -1;  // inotify on the file's folder; -1 = none
+  int wake_fd_ = -1;  // eventfd
+  FileWatch watch_;
 
   mutable absl::Mutex mutex_;
   ReloadState state_ ABSL_GUARDED_BY(mutex_);

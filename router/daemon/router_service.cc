@@ -8,6 +8,7 @@
 #include "router/daemon/convert.h"
 #include "router/daemon/grpc_status.h"
 #include "router/daemon/stream_writer.h"
+#include "router/daemon/unary_call.h"
 
 namespace nearfar::daemon {
 namespace {
@@ -19,6 +20,19 @@ bool JoinDeltas(v1::RoutedResponse* last, v1::RoutedResponse* next) {
   if (last->delta().source() != next->delta().source()) return false;
   last->mutable_delta()->mutable_text()->append(next->delta().text());
   return true;
+}
+
+// The last event of a call that the router itself did not end.
+void SetFailure(const grpc::Status& status, v1::RoutedResponse::Failed* failed) {
+  // The numbers of gRPC's codes and of Abseil's are the same.
+  failed->set_reason(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code())));
+  failed->set_message(status.error_message());
+}
+
+v1::RoutedResponse FailureEvent(const grpc::Status& status) {
+  v1::RoutedResponse response;
+  SetFailure(status, response.mutable_failed());
+  return response;
 }
 
 // Carries one query's events to its stream, and says in the log what became of it: never a text.
@@ -43,17 +57,17 @@ class StreamSink final : public EventSink {
                  event.cost_usd, absl::ToDoubleSeconds(event.elapsed));
     v1::RoutedResponse response = ToProto(event);
     response.mutable_finished()->mutable_decision()->set_policy_revision(revision_);
-    stream_->Push(std::move(response));
-    stream_->End(grpc::Status::OK);
+    stream_->EndWith(std::move(response), grpc::Status::OK);
   }
 
   void OnFailed(const Failed& event) override {
     spdlog::info("query {} failed: {}, {:.6f} USD", id_,
                  std::string(absl::StatusCodeToString(event.status.code())), event.cost_usd);
+    const grpc::Status status = stream_->ReasonOf(ToGrpc(event.status));
     v1::RoutedResponse response = ToProto(event);
+    SetFailure(status, response.mutable_failed());
     response.mutable_failed()->mutable_decision()->set_policy_revision(revision_);
-    stream_->Push(std::move(response));
-    stream_->End(ToGrpc(event.status));
+    stream_->EndWith(std::move(response), status);
   }
 
  private:
@@ -72,18 +86,16 @@ grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const grpc:
 
 grpc::ServerWriteReactor<v1::RoutedResponse>* RouterService::Generate(
     grpc::CallbackServerContext* context, const v1::RoutedRequest* request) {
-  std::shared_ptr<RoutedStream> stream = RoutedStream::Make(context, &JoinDeltas);
+  std::shared_ptr<RoutedStream> stream = RoutedStream::Make(context, &JoinDeltas, &FailureEvent);
   auto ticket = options_.calls->Admit();
   if (!ticket.ok()) {
-    const bool full = absl::IsResourceExhausted(ticket.status());
-    MarkRefused(context, full ? "rate_limited" : "unavailable", full);
-    stream->End(ToGrpc(ticket.status()));
+    stream->Fail(Refusal(context, ticket.status()));
     return stream.get();
   }
   stream->Hold(*std::move(ticket));
   absl::StatusOr<Query> query = ToQuery(*request);
   if (!query.ok()) {
-    stream->End(ToGrpc(query.status()));
+    stream->Fail(ToGrpc(query.status()));
     return stream.get();
   }
   query->deadline = DeadlineOf(context->deadline(), absl::Now(), options_.limits);
@@ -98,13 +110,15 @@ grpc::ServerWriteReactor<v1::RoutedResponse>* RouterService::Generate(
 grpc::ServerUnaryReactor* RouterService::Explain(grpc::CallbackServerContext* context,
                                                  const v1::RoutedRequest* request,
                                                  v1::ExplainResponse* response) {
-  absl::StatusOr<Query> query = ToQuery(*request);
-  if (!query.ok()) return Done(context, ToGrpc(query.status()));
-  const absl::StatusOr<Decision> decision = options_.router->Explain(*query);
-  if (!decision.ok()) return Done(context, ToGrpc(decision.status()));
-  *response->mutable_decision() = ToProto(*decision);
-  response->mutable_decision()->set_policy_revision(options_.reloader->state().revision);
-  return Done(context, grpc::Status::OK);
+  return UnaryCall::Run(context, options_.calls, [&](UnaryCall* call) {
+    const absl::StatusOr<Query> query = ToQuery(*request);
+    if (!query.ok()) return call->Finish(ToGrpc(query.status()));
+    const absl::StatusOr<Decision> decision = options_.router->Explain(*query);
+    if (!decision.ok()) return call->Finish(ToGrpc(decision.status()));
+    *response->mutable_decision() = ToProto(*decision);
+    response->mutable_decision()->set_policy_revision(options_.reloader->state().revision);
+    call->Finish(grpc::Status::OK);
+  });
 }
 
 grpc::ServerUnaryReactor* RouterService::GetHealth(grpc::CallbackServerContext* context,
@@ -133,13 +147,13 @@ grpc::ServerUnaryReactor* RouterService::GetHealth(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* RouterService::ReloadPolicy(grpc::CallbackServerContext* context,
                                                       const v1::ReloadPolicyRequest*,
                                                       v1::ReloadPolicyResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  options_.reloader->Request([reactor, response](const ReloadState& state) {
-    response->set_policy_name(state.name);
-    response->set_policy_revision(state.revision);
-    reactor->Finish(ToGrpc(state.last));
+  return UnaryCall::Run(context, options_.calls, [&](UnaryCall* call) {
+    options_.reloader->Request([call, response](const ReloadState& state) {
+      response->set_policy_name(state.name);
+      response->set_policy_revision(state.revision);
+      call->Finish(ToGrpc(state.last));
+    });
   });
-  return reactor;
 }
 
 }  // namespace nearfar::daemon

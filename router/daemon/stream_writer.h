@@ -1,5 +1,6 @@
 // The sending half of a streaming call: events come from any thread, a client reads at its own
-// pace, and exactly one status ends it.
+// pace, and exactly one status ends it. Where the protocol has a last event of its own, that event
+// and the status are set in one step (EndWith), so that they never contradict each other.
 //
 // Events wait in a bounded queue while one write is under way; texts that wait are joined, so a
 // slow reader gets fewer and larger messages. A reader that lets the queue run full is cut off: the
@@ -20,8 +21,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "router/daemon/active_calls.h"
+#include "router/daemon/call_limits.h"
 
 namespace nearfar::daemon {
 
@@ -31,11 +34,17 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
  public:
   // Adds `next` to `last` if both can travel as one; both are events that wait.
   using Join = bool (*)(Response* last, Response* next);
-  static constexpr size_t kMostQueuedBytes = size_t{1} << 20;
+  // The protocol's last event of a call that fails with `status` and whose producer said none.
+  using Failure = Response (*)(const grpc::Status& status);
+  // What a producer gets at an abort to end the call in its own words; kLastWords of daemon.cc is
+  // longer.
+  static constexpr absl::Duration kAbortPatience = absl::Milliseconds(500);
 
-  // gRPC owns the writer until its OnDone; others may hold it longer.
-  static std::shared_ptr<StreamWriter> Make(grpc::CallbackServerContext* context, Join join) {
-    auto writer = std::shared_ptr<StreamWriter>(new StreamWriter(context, join));
+  // gRPC owns the writer until its OnDone; others may hold it longer. `failure` is nullptr where a
+  // failed call ends with its status alone.
+  static std::shared_ptr<StreamWriter> Make(grpc::CallbackServerContext* context, Join join,
+                                            Failure failure = nullptr) {
+    auto writer = std::shared_ptr<StreamWriter>(new StreamWriter(context, join, failure));
     writer->self_ = writer;
     return writer;
   }
@@ -43,9 +52,7 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
   // Kept until the call is over.
   void Hold(std::unique_ptr<ActiveCalls::Ticket> ticket) {
     ticket->OnAbort([weak = this->weak_from_this()] {
-      if (auto self = weak.lock()) {
-        self->Stop(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the daemon is shutting down"));
-      }
+      if (auto self = weak.lock()) self->Abort();
     });
     ticket_ = std::move(ticket);
   }
@@ -68,8 +75,8 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
     alarm_.Set(absl::ToChronoTime(deadline), [weak = this->weak_from_this()](bool reached) {
       auto self = weak.lock();
       if (!reached || !self) return;
-      self->Stop(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the time of this call is up"));
-      self->CutStalledWrite();
+      self->CutOff(
+          grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the time of this call is up"));
     });
   }
 
@@ -87,31 +94,67 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
       full = queued_bytes_ > kMostQueuedBytes;
     }
     if (full) {
-      Stop(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the client does not read"));
-      CutStalledWrite();
+      CutOff(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the client does not read"));
       return;
     }
     Advance();
   }
 
-  // The status of the call, sent behind all events. The first one counts.
-  void End(grpc::Status status) {
+  // The status of the call, sent behind all events. The first end counts, of this and the next two.
+  void End(grpc::Status status) { EndWith(std::nullopt, std::move(status)); }
+
+  // The last event and the status of the call.
+  void EndWith(std::optional<Response> last, grpc::Status status) {
     {
       absl::MutexLock lock(&mutex_);
       if (end_) return;
+      if (last) queue_.push_back(*std::move(last));
       end_ = std::move(status);
     }
     Advance();
   }
 
-  // Ends the call with `status` and lets its producer know.
-  void Stop(grpc::Status status) {
-    End(std::move(status));
+  // Ends a call whose producer did not, with the protocol's own last event.
+  void Fail(const grpc::Status& status) {
+    EndWith(failure_ ? std::optional<Response>(failure_(status)) : std::nullopt, status);
+  }
+
+  // Fails the call and lets its producer know.
+  void Stop(const grpc::Status& status) {
+    Fail(status);
     TellGone();
   }
 
+  // Why the call really fails: a producer that an abort cancelled knows only that it was cancelled.
+  grpc::Status ReasonOf(const grpc::Status& told) {
+    absl::MutexLock lock(&mutex_);
+    return aborted_ && told.error_code() == grpc::StatusCode::CANCELLED ? ShuttingDown() : told;
+  }
+
  private:
-  StreamWriter(grpc::CallbackServerContext* context, Join join) : context_(context), join_(join) {}
+  StreamWriter(grpc::CallbackServerContext* context, Join join, Failure failure)
+      : context_(context), join_(join), failure_(failure) {}
+
+  static grpc::Status ShuttingDown() {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the daemon is shutting down");
+  }
+
+  // Cancels the producer, whose own last event knows what the call has cost; without one in time
+  // the call fails anyway.
+  void Abort() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (over_) return;
+      aborted_ = true;
+      // Under the lock, so that OnDone cancels it afterwards.
+      abort_alarm_.Set(absl::ToChronoTime(absl::Now() + kAbortPatience),
+                       [weak = this->weak_from_this()](bool reached) {
+                         auto self = weak.lock();
+                         if (reached && self) self->Fail(ShuttingDown());
+                       });
+    }
+    TellGone();
+  }
 
   // Takes the next step, if there is one: a write, or the finish. One step at a time is under way.
   void Advance() {
@@ -161,6 +204,7 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
       gone = std::move(gone_);  // may own the producer, which owns this
     }
     alarm_.Cancel();
+    abort_alarm_.Cancel();
     ticket_.reset();
     self_.reset();  // may delete this
   }
@@ -175,18 +219,26 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
     if (gone) gone();
   }
 
-  // A write that a client does not take would keep the status behind it for ever.
-  void CutStalledWrite() {
+  // As Stop. A write under way that the client does not take would keep the status behind it for
+  // ever: it is cut, and what waits behind it is dropped.
+  void CutOff(const grpc::Status& status) {
+    bool stalled = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      stalled = busy_;
+      broken_ |= stalled;
+    }
+    Stop(status);
     absl::MutexLock lock(&mutex_);
-    broken_ = true;
-    if (busy_ && !over_) context_->TryCancel();
+    if (stalled && !over_) context_->TryCancel();
   }
 
   grpc::CallbackServerContext* const context_;  // valid until OnDone
   const Join join_;
+  const Failure failure_;
   std::shared_ptr<StreamWriter> self_;
   std::unique_ptr<ActiveCalls::Ticket> ticket_;
-  grpc::Alarm alarm_;
+  grpc::Alarm alarm_, abort_alarm_;
   Response current_;
 
   absl::Mutex mutex_;
@@ -194,6 +246,7 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // at least what waits
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;        // a write or the finish is under way
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;      // nothing can be sent any more
+  bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
   bool gone_already_ ABSL_GUARDED_BY(mutex_) = false;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<grpc::Status> end_;  // set once, under mutex_

@@ -29,18 +29,6 @@ const char* ThermalName(ThermalLevel level) {
   return "unknown";
 }
 
-const char* TaintName(Taint taint) {
-  switch (taint) {
-    case Taint::kNone:
-      return "none";
-    case Taint::kTurn:
-      return "turn";
-    case Taint::kSession:
-      return "session";
-  }
-  return "unknown";
-}
-
 void Dense(JsonWriter* json, const std::vector<double>& values) {
   json->Key("dense").BeginArray();
   for (double value : values) json->Value(value);
@@ -159,6 +147,18 @@ void WriteDecision(JsonWriter* json, const Decision& decision) {
 }
 
 }  // namespace
+
+const char* TaintName(Taint taint) {
+  switch (taint) {
+    case Taint::kNone:
+      return "none";
+    case Taint::kTurn:
+      return "turn";
+    case Taint::kSession:
+      return "session";
+  }
+  return "unknown";
+}
 
 std::string RecordJson(const DecisionRecord& record, bool keep_text) {
   JsonWriter json;

@@ -11,6 +11,9 @@
 
 namespace nearfar::internal {
 
+// "none", "turn", "session": as in policy files.
+const char* TaintName(Taint taint);
+
 std::string RecordJson(const DecisionRecord& record, bool keep_text);
 
 }  // namespace nearfar::internal

@@ -67,7 +67,8 @@ TEST(DecisionJson, HoldsEverything) {
   EXPECT_EQ(
       json.Take(),
       R"({"route":"far","target":"home","reason":"net_value","detail":"far is worth more",)"
-      R"("score":0.0012,"threshold":0,"confidence":0.41,"propensity":1,"flagged":false,)"
+      R"("score":0.0012,"threshold":0,"confidence":0.41,"propensity":1,"taint":"none",)"
+      R"("flagged":false,)"
       R"("terms":[{"name":"p_near","value":0.41,"unit":"probability"},)"
       R"({"name":"price","value":0.00042,"unit":"usd"},{"name":"wait","value":1.25,"unit":"s"}],)"
       R"("flips":[{"input":"policy.threshold","current":0.5,"flips_at":0.81,"to":"near","unit":""},)"

@@ -86,7 +86,11 @@ TEST(FromWire, CarriesTheDecision) {
   flip->set_current(0.9);
   flip->set_flips_at(0.1);
   flip->set_to(nearfar::v1::ROUTE_FAR);
+  wire.set_taint(nearfar::v1::TAINT_TURN);
+  wire.set_flagged(true);
   const Decision decision = FromWire(wire);
+  EXPECT_EQ(decision.taint, Taint::kTurn);
+  EXPECT_TRUE(decision.flagged);
   EXPECT_EQ(decision.route, Route::kDraft);
   EXPECT_EQ(decision.target, "home");
   EXPECT_EQ(decision.reason, Reason::kCascade);

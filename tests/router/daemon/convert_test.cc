@@ -134,6 +134,8 @@ TEST(ConvertTest, ADecisionKeepsItsNumbers) {
   decision.propensity = 0.9;
   decision.terms = {{"p_near", 0.1, "probability"}};
   decision.flips = {{"device.battery", 0.5, 0.2, Route::kNear, ""}};
+  decision.taint = Taint::kSession;
+  decision.flagged = true;
   const v1::Decision out = ToProto(decision);
   EXPECT_EQ(out.route(), v1::ROUTE_FAR);
   EXPECT_EQ(out.target(), "home");
@@ -147,7 +149,10 @@ TEST(ConvertTest, ADecisionKeepsItsNumbers) {
   EXPECT_EQ(out.terms(0).name(), "p_near");
   EXPECT_EQ(out.flips(0).flips_at(), 0.2);
   EXPECT_EQ(out.flips(0).to(), v1::ROUTE_NEAR);
+  EXPECT_EQ(out.taint(), v1::TAINT_SESSION);
+  EXPECT_TRUE(out.flagged());
   EXPECT_FALSE(ToProto(Decision()).has_score());
+  EXPECT_EQ(ToProto(Decision()).taint(), v1::TAINT_UNSPECIFIED);
 }
 
 TEST(ConvertTest, EventsKeepWhatTheySay) {

@@ -41,12 +41,12 @@ class DaemonConfigTest : public ::testing::Test {
 };
 
 TEST_F(DaemonConfigTest, AShortFileTakesTheDefaults) {
-  const auto config =
-      Parse("schema_version: 1\nlisten: [{address: \"127.0.0.1:7443\"}]\npolicy: policy.yaml\n");
+  const auto config = Parse(
+      "schema_version: 1\nlisten: [{address: \"127.0.0.1:7443\"}]\npolicy: policy.yaml\n"
+      "model: {path: model.gguf}\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_TRUE(config->serve_router);
   EXPECT_FALSE(config->serve_inference);
-  EXPECT_EQ(config->model_path, "");
   EXPECT_EQ(config->policy->name, "test");
   EXPECT_EQ(config->policy_path, folder_.File("policy.yaml"));
   EXPECT_EQ(config->max_active, 64);
@@ -160,6 +160,34 @@ TEST_F(DaemonConfigTest, ThePolicysOwnMistakesAreTold) {
   EXPECT_THAT(errors, HasSubstr("d.yaml:3:1: policy: cannot be used"));
   EXPECT_THAT(errors, HasSubstr("bad.yaml:3:"));
   EXPECT_THAT(errors, HasSubstr("bad.yaml:4:"));
+}
+
+TEST_F(DaemonConfigTest, WhatFarTargetsNeedIsLookedForBeforeTheStart) {
+  Write("far.yaml", R"(schema_version: 1
+name: far
+choose: {kind: fixed, route: near}
+far:
+  - {name: home, target: "dns:///192.0.2.1:1", tls: {ca_file: none.crt}, price: {input_usd_per_mtok: 0, output_usd_per_mtok: 0}}
+  - {name: other, target: "unix:/x", api_key: env:NEARFAR_TEST_NO_SUCH_KEY, price: {input_usd_per_mtok: 0, output_usd_per_mtok: 0}}
+)");
+  const std::string errors =
+      Errors("schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\npolicy: far.yaml\n");
+  EXPECT_THAT(errors, ContainsRegex("d.yaml:3:1: policy: .*far.yaml cannot be used: .*'home'.*"
+                                    "none.crt: cannot be read"));
+  EXPECT_THAT(errors, ContainsRegex("'other'.*NEARFAR_TEST_NO_SUCH_KEY is not set"));
+}
+
+TEST_F(DaemonConfigTest, SomethingMustBeAbleToAnswer) {
+  EXPECT_THAT(
+      Errors("schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\npolicy: policy.yaml\n"),
+      HasSubstr("model.path: is missing, and "));
+}
+
+TEST_F(DaemonConfigTest, KernelsThatAreNotKnownAreAMistake) {
+  EXPECT_THAT(
+      Errors("schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\n"
+             "policy: policy.yaml\nmodel: {path: model.gguf, kernels: mmx}\n"),
+      HasSubstr("d.yaml:4:27: model.kernels: kernels option: no kernels are named \"mmx\""));
 }
 
 TEST_F(DaemonConfigTest, ThereMustBeAFile) {

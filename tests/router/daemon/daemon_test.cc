@@ -225,14 +225,27 @@ TEST_F(DaemonTest, BadRequestsAreRefusedByName) {
   Heard heard = AskRouter(ToNear(), request);
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(heard.status.error_message(), ::testing::HasSubstr("messages[0].role"));
+  EXPECT_EQ(heard.last().failed().reason(), "INVALID_ARGUMENT");
+  EXPECT_EQ(heard.last().failed().message(), heard.status.error_message());
   heard = AskRouter(ToNear(), Question(std::string(2 << 20, 'x')));
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(heard.status.error_message(), ::testing::HasSubstr("larger than max"));
+  // What gRPC itself cannot read never reaches us.
+  heard = AskRouter(ToNear(), Question("\xff"));
+  EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   // Longer than the context: a typed end, one only.
   heard = AskRouter(ToNear(), Question(std::string(100000, 'x')));
   EXPECT_FALSE(heard.status.ok());
   int terminals = 0;
   for (const auto& event : heard.events) terminals += event.has_finished() || event.has_failed();
-  EXPECT_LE(terminals, 1);
+  EXPECT_EQ(terminals, 1);
+}
+
+void ExpectRefusedAsFull(const grpc::ClientContext& context) {
+  const auto& trailers = context.GetServerTrailingMetadata();
+  EXPECT_EQ(trailers.count("grpc-retry-pushback-ms"), 1u);
+  ASSERT_EQ(trailers.count("nearfar-error"), 1u);
+  EXPECT_EQ(trailers.find("nearfar-error")->second, "rate_limited");
 }
 
 TEST_F(DaemonTest, BeyondTheLimitCallsAreRefusedAndToldWhenToComeBack) {
@@ -250,11 +263,18 @@ TEST_F(DaemonTest, BeyondTheLimitCallsAreRefusedAndToldWhenToComeBack) {
     const auto channel = ToNear();
     const auto reader = v1::RouterService::NewStub(channel)->Generate(&second, Question("x"));
     v1::RoutedResponse response;
+    ASSERT_TRUE(reader->Read(&response));
+    EXPECT_EQ(response.failed().reason(), "RESOURCE_EXHAUSTED");
     EXPECT_FALSE(reader->Read(&response));
     EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-    const auto& trailers = second.GetServerTrailingMetadata();
-    EXPECT_EQ(trailers.count("grpc-retry-pushback-ms"), 1u);
-    EXPECT_EQ(trailers.find("nearfar-error")->second, "rate_limited");
+    ExpectRefusedAsFull(second);
+    grpc::ClientContext third;
+    v1::ExplainResponse explained;
+    EXPECT_EQ(v1::RouterService::NewStub(channel)
+                  ->Explain(&third, Question("x"), &explained)
+                  .error_code(),
+              grpc::StatusCode::RESOURCE_EXHAUSTED);
+    ExpectRefusedAsFull(third);
     context->TryCancel();
   });
   EXPECT_TRUE(asked);
@@ -316,6 +336,28 @@ TEST_F(DaemonTest, ReloadPolicySwapsAGoodFileAndRefusesABadOne) {
   EXPECT_NE(response.policy_revision(), revision);
   EXPECT_TRUE(RouterHealth(channel).last_reload_successful());
   EXPECT_EQ(RouterHealth(channel).policy_revision(), response.policy_revision());
+}
+
+TEST_F(DaemonTest, AReloadKeepsWhatIsKnownOfAnUnchangedFarSide) {
+  auto far = Run(FarConfig(bench_.quick_model()));
+  auto near = Run(NearConfig(Target(*far), kFixedFar));
+  ASSERT_TRUE(far && near);
+  const auto channel = ToNear();
+  ASSERT_TRUE(AskRouter(channel, Question("x")).finished());
+  EXPECT_EQ(RouterHealth(channel).far(0).state(), "healthy");
+  const auto reload = [&](const std::string& target, const std::string& policy) {
+    bench_.WritePolicy("policy.yaml", target, policy);
+    grpc::ClientContext context;
+    v1::ReloadPolicyResponse response;
+    const grpc::Status status =
+        v1::RouterService::NewStub(channel)->ReloadPolicy(&context, {}, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  };
+  const std::string other = absl::StrCat(kFixedFar, "value: {right_answer_usd: 0.5}\n");
+  reload(Target(*far), other);
+  EXPECT_EQ(RouterHealth(channel).far(0).state(), "healthy");
+  reload("unix:/nonexistent/far.sock", other);
+  EXPECT_EQ(RouterHealth(channel).far(0).state(), "unknown");
 }
 
 // --- the far door
@@ -393,6 +435,10 @@ TEST_F(InferenceTest, TellsTokensBillsAndItsModel) {
   grpc::ClientContext long_context;
   const grpc::Status too_long = stub_->CountTokens(&long_context, count, &counted);
   EXPECT_EQ(too_long.error_code(), grpc::StatusCode::OUT_OF_RANGE) << too_long.error_message();
+
+  far_->CloseDoors();
+  grpc::ClientContext late;
+  EXPECT_EQ(stub_->CountTokens(&late, count, &counted).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(InferenceTest, ContinuesAPrefixExactly) {
@@ -487,6 +533,14 @@ TEST_F(DaemonTest, TheStandardHealthServiceFollowsTheDoors) {
   EXPECT_EQ(HealthCheck(channel), 2);
   const Heard heard = AskRouter(channel, Question("x"));
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(heard.last().failed().reason(), "UNAVAILABLE");
+  const auto stub = v1::RouterService::NewStub(channel);
+  grpc::ClientContext explain, reload;
+  v1::ExplainResponse explained;
+  v1::ReloadPolicyResponse reloaded;
+  EXPECT_EQ(stub->Explain(&explain, Question("x"), &explained).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(stub->ReloadPolicy(&reload, {}, &reloaded).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(DaemonTest, StopEndsWhatRunsWithAStatus) {
@@ -503,6 +557,30 @@ TEST_F(DaemonTest, StopEndsWhatRunsWithAStatus) {
   stopper.join();
   EXPECT_EQ(heard.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(heard.status.error_message(), "the daemon is shutting down");
+  // The router's own last event, with what it knows.
+  EXPECT_EQ(heard.last().failed().reason(), "UNAVAILABLE");
+  EXPECT_EQ(heard.last().failed().message(), "the daemon is shutting down");
+  EXPECT_EQ(heard.last().failed().decision().reason(), "fixed");
+}
+
+TEST_F(DaemonTest, ASocketWhoseQueueIsFullIsTaken) {
+  DaemonConfig config = NearConfig("", kFixedNear);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  strncpy(address.sun_path, bench_.File("near.sock").c_str(), sizeof(address.sun_path) - 1);
+  const auto* to = reinterpret_cast<const sockaddr*>(&address);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(listener, to, sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 0), 0);
+  std::vector<int> waiting;
+  bool full = false;
+  while (!full) {
+    waiting.push_back(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    full = connect(waiting.back(), to, sizeof(address)) != 0;
+  }
+  EXPECT_EQ(Daemon::Start(std::move(config)).status().code(), absl::StatusCode::kUnavailable);
+  for (const int fd : waiting) close(fd);
+  close(listener);
 }
 
 TEST_F(DaemonTest, TwoDaemonsDoNotShareAnAddressOrALedger) {

@@ -24,7 +24,11 @@ class PolicyReloaderTest : public ::testing::Test {
     Write(PolicyNamed("first"));
     ReloaderOptions options;
     options.path = path_;
-    options.apply = [](const PolicyConfig& config) {
+    options.apply = [this](const PolicyConfig& config) {
+      if (config.name == "slow") {
+        applying_.Notify();
+        go_on_.WaitForNotification();
+      }
       return config.name == "refused" ? absl::FailedPreconditionError("not this one")
                                       : absl::OkStatus();
     };
@@ -65,6 +69,7 @@ class PolicyReloaderTest : public ::testing::Test {
 
   testing::TempDir folder_;
   const std::string path_ = folder_.File("policy.yaml");
+  absl::Notification applying_, go_on_;  // of the policy named slow
   absl::Mutex mutex_;
   std::vector<ReloadState> reports_;
   std::unique_ptr<PolicyReloader> reloader_;
@@ -108,6 +113,55 @@ TEST_F(PolicyReloaderTest, AChangedFileIsNoticed) {
   Write("nonsense");
   WaitForReport([](const ReloadState& state) { return !state.last.ok(); });
   EXPECT_EQ(reloader_->state().name, "written-over");
+}
+
+TEST_F(PolicyReloaderTest, ANewFileIsReadWhenItIsWhole) {
+  std::remove(path_.c_str());
+  std::ofstream slow(path_);
+  // A policy in itself, but not yet what its writer means.
+  slow << PolicyNamed("half") << std::flush;
+  slow << "rules: [{name: home, when: {keyword: [secret]}, then: {route: near}}]\n";
+  slow.close();
+  const std::string whole = LoadPolicyFile(path_)->revision;
+  WaitForReport([&](const ReloadState& state) { return state.revision == whole; });
+  absl::MutexLock lock(&mutex_);
+  for (const ReloadState& state : reports_) EXPECT_EQ(state.revision, whole);
+}
+
+TEST_F(PolicyReloaderTest, WhatChangedBeforeTheWatchBeganIsReadAtOnce) {
+  reloader_.reset();
+  const PolicyConfig old = *LoadPolicyFile(path_);
+  Replace(PolicyNamed("second"));
+  ReloaderOptions options;
+  options.path = path_;
+  options.apply = [](const PolicyConfig&) { return absl::OkStatus(); };
+  absl::Notification told;
+  options.report = [&](const ReloadState& state) {
+    EXPECT_EQ(state.name, "second");
+    told.Notify();
+  };
+  PolicyReloader late(options, old);
+  told.WaitForNotification();
+}
+
+TEST_F(PolicyReloaderTest, OneReloadAnswersAllThatWait) {
+  Replace(PolicyNamed("slow"));
+  reloader_->Request();
+  applying_.WaitForNotification();
+  Replace(PolicyNamed("last"));
+  std::vector<std::string> answers;  // written by the reloader's thread alone
+  absl::Notification done;
+  for (int i = 0; i < 50; ++i) {
+    reloader_->Request([&](const ReloadState& state) {
+      answers.push_back(state.name);
+      if (answers.size() == 50) done.Notify();
+    });
+  }
+  go_on_.Notify();
+  done.WaitForNotification();
+  EXPECT_EQ(answers, std::vector<std::string>(50, "last"));
+  absl::MutexLock lock(&mutex_);
+  EXPECT_LE(reports_.size(), 3u);  // the slow one, the one that they waited for, a watched change
 }
 
 TEST_F(PolicyReloaderTest, OtherFilesOfTheFolderAreNoReason) {

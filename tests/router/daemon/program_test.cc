@@ -108,6 +108,38 @@ TEST_F(ProgramTest, CheckOnlyChecks) {
   EXPECT_EQ(bad->Wait(), 78);
 }
 
+TEST_F(ProgramTest, WhatCannotWorkIsToldBeforeTheModelIsLoaded) {
+  struct Case {
+    std::string policy, more, says;
+  };
+  const std::string far = "far: [{name: home, target: \"dns:///127.0.0.1:1\", tls: {ca_file: ";
+  const std::string price = ", price: {input_usd_per_mtok: 0, output_usd_per_mtok: 0}}]\n";
+  for (const Case& c :
+       {Case{absl::StrCat(kFixedNear, far, "none.crt}", price), "", "none.crt: cannot be read"},
+        Case{absl::StrCat(kFixedNear, far, bench_.certs().folder, "/ca.crt}",
+                          ", api_key: env:NEARFAR_TEST_NO_SUCH_KEY", price),
+             "", "NEARFAR_TEST_NO_SUCH_KEY is not set"},
+        Case{kFixedNear, ", kernels: mmx", "no kernels are named \"mmx\""}}) {
+    bench_.WritePolicy("policy.yaml", "", c.policy);
+    // Not a model: it would exit with 65 if it were looked into.
+    bench_.Write("not.gguf", "this is not a model");
+    const std::string file = WriteDaemonFile(bench_.File("not.gguf") + c.more);
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"--config", file}, {"--check", "--config", file}}) {
+      auto process = Run(arguments);
+      EXPECT_EQ(process->Wait(), 78) << c.says;
+      EXPECT_THAT(process->output(), HasSubstr(c.says));
+    }
+  }
+  bench_.WritePolicy("policy.yaml", "", kFixedNear);
+  bench_.Write("nothing.yaml",
+               absl::StrCat("schema_version: 1\nlisten: [{address: \"unix:", Socket(),
+                            "\"}]\npolicy: policy.yaml\nstate_dir: state\n"));
+  auto process = Run({"--check", "--config", bench_.File("nothing.yaml")});
+  EXPECT_EQ(process->Wait(), 78);
+  EXPECT_THAT(process->output(), HasSubstr("nothing could answer"));
+}
+
 TEST_F(ProgramTest, AFileThatIsNoModelExits65) {
   bench_.WritePolicy("policy.yaml", "", kFixedNear);
   bench_.Write("not.gguf", "this is not a model");

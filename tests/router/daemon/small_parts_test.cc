@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "router/daemon/active_calls.h"
 #include "router/daemon/call_limits.h"
+#include "router/daemon/grpc_server.h"
 #include "router/daemon/grpc_status.h"
 #include "router/daemon/listen_address.h"
 
@@ -33,9 +34,23 @@ TEST(ListenAddressTest, RefusesTheRest) {
        {std::string(""), std::string("7443"), std::string(":7443"), std::string("host:7443"),
         std::string("127.0.0.1"), std::string("127.0.0.1:x"), std::string("127.0.0.1:-1"),
         std::string("127.0.0.1:65536"), std::string("::1:7443"), std::string("unix:x"),
-        std::string("unix:"), std::string("unix:/"), long_path, std::string("127.1:7443")}) {
+        std::string("unix:"), std::string("unix:/"), long_path, std::string("127.1:7443"),
+        std::string("unix:/run/a%20b"), std::string("unix:/run/a?b"), std::string("unix:/run/a#b"),
+        std::string("unix:/run/a b"), std::string("unix:/run/a\n")}) {
     EXPECT_EQ(ParseListenAddress(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
+}
+
+TEST(GrpcServerTest, TheMemoryOfConnectionsFollowsTheLimits) {
+  DaemonConfig config;
+  config.max_active = 3;
+  config.max_request_bytes = 5 << 20;
+  const size_t before = MemoryQuota(config);
+  config.max_active = 5;
+  EXPECT_EQ(MemoryQuota(config) - before, 2 * (kMostQueuedBytes + (size_t{5} << 20)));
+  config.max_active = 10000;
+  config.max_request_bytes = 64 << 20;
+  EXPECT_GT(MemoryQuota(config), size_t{10000} * (size_t{64} << 20));  // no overflow
 }
 
 TEST(CallLimitsTest, EveryCallHasADeadline) {

@@ -24,6 +24,18 @@ v1::RoutedResponse Text(const std::string& text) {
   return response;
 }
 
+v1::RoutedResponse Finish() {
+  v1::RoutedResponse response;
+  response.mutable_finished()->set_source("near");
+  return response;
+}
+
+v1::RoutedResponse Failure(const grpc::Status& status) {
+  v1::RoutedResponse response;
+  response.mutable_failed()->set_message(status.error_message());
+  return response;
+}
+
 bool Join(v1::RoutedResponse* last, v1::RoutedResponse* next) {
   if (!last->has_delta() || !next->has_delta()) return false;
   last->mutable_delta()->mutable_text()->append(next->delta().text());
@@ -36,12 +48,13 @@ class Service : public v1::RouterService::CallbackService {
   std::function<void(std::shared_ptr<Stream>)> handler;
   grpc::ServerWriteReactor<v1::RoutedResponse>* Generate(grpc::CallbackServerContext* context,
                                                          const v1::RoutedRequest*) override {
-    std::shared_ptr<Stream> stream = Stream::Make(context, &Join);
+    std::shared_ptr<Stream> stream = Stream::Make(context, &Join, failure);
     if (auto ticket = calls.Admit(); ticket.ok()) stream->Hold(*std::move(ticket));
     handler(stream);
     return stream.get();
   }
   ActiveCalls calls{100};
+  Stream::Failure failure = nullptr;
 };
 
 class StreamWriterTest : public ::testing::Test {
@@ -185,6 +198,83 @@ TEST_F(StreamWriterTest, AbortEndsEveryStream) {
   EXPECT_FALSE(reader->Read(&response));
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   gone.WaitForNotification();
+}
+
+TEST_F(StreamWriterTest, TheLastEventAndTheStatusAreOneStep) {
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->EndWith(Finish(), grpc::Status::OK);
+    stream->Stop(grpc::Status(grpc::StatusCode::UNAVAILABLE, "too late"));
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_TRUE(response.has_finished());
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(StreamWriterTest, ALastEventThatComesTooLateIsNotSent) {
+  service_.failure = &Failure;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->Stop(grpc::Status(grpc::StatusCode::UNAVAILABLE, "first"));
+    stream->EndWith(Finish(), grpc::Status::OK);
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.failed().message(), "first");
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_message(), "first");
+}
+
+TEST_F(StreamWriterTest, TheDeadlineIsALastEventToo) {
+  service_.failure = &Failure;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->EndBy(absl::Now() + absl::Milliseconds(20));
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.failed().message(), "the time of this call is up");
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_F(StreamWriterTest, AtAnAbortTheProducerHasTheLastWord) {
+  service_.failure = &Failure;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->Push(Text("x"));
+    stream->OnGone([stream] {
+      const grpc::Status why = stream->ReasonOf(grpc::Status::CANCELLED);
+      v1::RoutedResponse last = Failure(why);
+      last.mutable_failed()->set_cost_usd(0.5);
+      stream->EndWith(std::move(last), why);
+    });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  service_.calls.Close();
+  service_.calls.AbortAll();
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.failed().cost_usd(), 0.5);
+  EXPECT_EQ(response.failed().message(), "the daemon is shutting down");
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(StreamWriterTest, AProducerThatSaysNothingAtAnAbortIsNotWaitedForForEver) {
+  service_.failure = &Failure;
+  service_.handler = [&](std::shared_ptr<Stream> stream) { stream->Push(Text("x")); };
+  const auto reader = stub_->Generate(&context_, {});
+  v1::RoutedResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  service_.calls.Close();
+  service_.calls.AbortAll();
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.failed().message(), "the daemon is shutting down");
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 }  // namespace

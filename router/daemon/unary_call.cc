@@ -1,0 +1,22 @@
+#include "router/daemon/unary_call.h"
+
+#include <utility>
+
+#include "router/daemon/grpc_status.h"
+
+namespace nearfar::daemon {
+
+UnaryCall* UnaryCall::Run(grpc::CallbackServerContext* context, ActiveCalls* calls,
+                          const std::function<void(UnaryCall* call)>& work) {
+  auto* call = new UnaryCall();
+  auto ticket = calls->Admit();
+  if (!ticket.ok()) {
+    call->Finish(Refusal(context, ticket.status()));
+    return call;
+  }
+  call->ticket_ = *std::move(ticket);
+  work(call);
+  return call;
+}
+
+}  // namespace nearfar::daemon
