@@ -26,8 +26,7 @@ class RouterDoor : public AnswerDoor {
   }
   absl::StatusOr<Decision> Explain(const Query& query) override { return router_->Explain(query); }
   absl::Status ClearTaint(const std::string& session_key) override {
-    router_->ClearTaint(session_key);
-    return absl::OkStatus();
+    return router_->ClearTaint(session_key);
   }
 
  private:
@@ -51,10 +50,15 @@ absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const PolicyConfig& config) {
   return std::shared_ptr<Ledger>(*std::move(ledger));
 }
 
-absl::StatusOr<std::shared_ptr<DecisionLog>> OpenLog() {
+// Answers do not wait for a log: nullptr where there can be none.
+std::shared_ptr<DecisionLog> OpenLog(Terminal* terminal) {
   absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open({.path = DecisionLogPath()});
-  if (!log.ok()) return log.status();
-  return std::shared_ptr<DecisionLog>(*std::move(log));
+  if (!log.ok()) {
+    terminal->Error(absl::StrCat("no decision is logged: ", log.status().message()));
+    return nullptr;
+  }
+  if (!(*log)->warning().empty()) terminal->Error((*log)->warning());
+  return *std::move(log);
 }
 
 // Without a near model a router is a gateway: worth a warning, not an end.
@@ -93,11 +97,12 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   auto ledger = OpenLedger(*config);
   if (!ledger.ok()) return ledger.status();
   options.ledger = *std::move(ledger);
-  auto log = OpenLog();
-  if (!log.ok()) return log.status();
-  options.log = *std::move(log);
+  options.log = OpenLog(terminal);
+  options.taint_path = TaintPath();
   auto router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
+  const absl::Status taint = (*router)->status().taint;
+  if (!taint.ok()) terminal->Error(taint.message());
   return std::make_unique<RouterDoor>(*std::move(router));
 }
 

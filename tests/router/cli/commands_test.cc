@@ -278,6 +278,23 @@ TEST_F(Commands, AskAnswersWithATinyModelAndTheLogTellsOfIt) {
   EXPECT_THAT(RunNearfar({"log", "show", "--json"}).out, HasSubstr("{"));
 }
 
+TEST_F(Commands, AskGoesOnWithADamagedLogAndTellsOfIt) {
+  const std::string path = testing::WriteTinyModel({});
+  std::filesystem::create_directories(state_.File("state"));
+  Write("state/decisions.db", std::string(5000, 'x'));
+  const std::vector<std::string> ask = {"ask",     "abc", "--policy",     "offline",
+                                        "--model", path,  "--max-tokens", "1"};
+  const ProgramRun run = RunNearfar(ask);
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("moved aside to"));
+  EXPECT_THAT(RunNearfar({"log", "show"}).out, HasSubstr("near"));
+  std::filesystem::remove(state_.File("state/decisions.db"));
+  std::filesystem::create_directory(state_.File("state/decisions.db"));
+  const ProgramRun without = RunNearfar(ask);
+  EXPECT_EQ(without.code, kExitOk) << without.err;
+  EXPECT_THAT(without.err, HasSubstr("no decision is logged"));
+}
+
 TEST_F(Commands, ExplainRunsNoModelAndLeavesNoRecord) {
   const std::string path = testing::WriteTinyModel({});
   const ProgramRun run =
