@@ -42,7 +42,8 @@ struct DoorFlags {
 };
 
 // Errors: InvalidArgument (the policy is wrong: one line a mistake), NotFound (no such policy),
-// Unavailable (the ledger cannot be opened). `terminal` hears what is missing but not needed.
+// Unavailable (the ledger cannot be opened). `terminal` hears what is missing but not needed, and
+// outlives the door.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
                                                            Terminal* terminal);
 // Does not connect yet. Errors: InvalidArgument, NotFound (certificate files).

@@ -19,7 +19,16 @@ namespace {
 
 class RouterDoor : public AnswerDoor {
  public:
-  explicit RouterDoor(std::unique_ptr<Router> router) : router_(std::move(router)) {}
+  RouterDoor(std::unique_ptr<Router> router, std::shared_ptr<DecisionLog> log, Terminal* terminal)
+      : terminal_(terminal), log_(std::move(log)), router_(std::move(router)) {}
+  ~RouterDoor() override {
+    router_.reset();  // writes what is still to be logged
+    const int64_t lost = log_ ? log_->failed_writes() : 0;
+    if (lost > 0) {
+      terminal_->Error(absl::StrCat("decision log: ", lost, lost == 1 ? " record" : " records",
+                                    " could not be written (is the disk full?)"));
+    }
+  }
 
   std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) override {
     return router_->Start(std::move(query), std::move(sink));
@@ -30,6 +39,8 @@ class RouterDoor : public AnswerDoor {
   }
 
  private:
+  Terminal* const terminal_;
+  const std::shared_ptr<DecisionLog> log_;  // may be nullptr
   std::unique_ptr<Router> router_;
 };
 
@@ -97,13 +108,14 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   auto ledger = OpenLedger(*config);
   if (!ledger.ok()) return ledger.status();
   options.ledger = *std::move(ledger);
-  options.log = OpenLog(terminal);
+  const std::shared_ptr<DecisionLog> log = OpenLog(terminal);
+  options.log = log;
   options.taint_path = TaintPath();
   auto router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
   const absl::Status taint = (*router)->status().taint;
   if (!taint.ok()) terminal->Error(taint.message());
-  return std::make_unique<RouterDoor>(*std::move(router));
+  return std::make_unique<RouterDoor>(*std::move(router), log, terminal);
 }
 
 }  // namespace nearfar::cli

@@ -128,6 +128,7 @@ class Request : public RouterCall,
   void OnFarShut(const std::string& target);
   void FallBack(const absl::Status& status, Reason reason, std::string detail);
   bool NearCanGoOn() const;
+  bool NearContinues() const;
   bool AnotherWouldAnswer();
   void ContinueNear(const Decision& decision);
 

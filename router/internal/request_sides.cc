@@ -568,11 +568,14 @@ void Request::FallBack(const absl::Status& status, Reason reason, std::string de
   ContinueNear(decision);
 }
 
-// From what is out, or, where the app lets it be taken back, anew.
+// From what is out, or, where nothing is or the app lets it be taken back, anew.
 bool Request::NearCanGoOn() const {
   if (!core_->near() || near_failed_) return false;
-  return released_.empty() || CanRetract() ||
-         core_->near()->Describe().capabilities.continuation == Continuation::kExact;
+  return released_.empty() || CanRetract() || NearContinues();
+}
+
+bool Request::NearContinues() const {
+  return core_->near()->Describe().capabilities.continuation == Continuation::kExact;
 }
 
 // Whether giving up the far call that runs would help: near, its draft, or another target that the
@@ -594,12 +597,10 @@ void Request::ContinueNear(const Decision& decision) {
     discarded_tokens_ = 0;
     Emit(draft_->TakeAll(), kNearSource);
   }
-  const bool can_continue =
-      core_->near()->Describe().capabilities.continuation == Continuation::kExact;
-  if (!released_.empty() && !can_continue) {
-    if (!CanRetract()) return Fail(absl::UnavailableError("near cannot go on from what is out"));
-    RetractAll();
+  if (!NearCanGoOn()) {
+    return Fail(absl::UnavailableError("near cannot go on from what is out"));
   }
+  if (!released_.empty() && !NearContinues()) RetractAll();
   StartNear(decision, /*judged=*/false);
 }
 
