@@ -293,7 +293,7 @@ TEST_F(DaemonTest, ClearTaintEndsASessionsTaintAndRefusesWhatIsNoKey) {
     request.set_session_key("alice");
     return AskRouter(ToNear(), request).last().finished().decision().reason();
   };
-  EXPECT_EQ(reason("my password is x"), "rule");
+  EXPECT_EQ(reason("my password is x"), "tainted");
   EXPECT_EQ(reason("hello"), "tainted");
   EXPECT_EQ(clear("alice"), grpc::StatusCode::OK);
   EXPECT_EQ(reason("hello"), "far_failed");
