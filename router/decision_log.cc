@@ -90,8 +90,12 @@ void BindRecord(SqliteStatement* insert, const DecisionRecord& record, bool keep
 
 class SqliteDecisionLog : public DecisionLog {
  public:
-  SqliteDecisionLog(SqliteDb db, std::function<absl::Time()> clock, bool read_only)
-      : clock_(std::move(clock)), read_only_(read_only), db_(std::move(db)) {}
+  SqliteDecisionLog(SqliteDb db, std::function<absl::Time()> clock, bool read_only,
+                    std::string warning)
+      : clock_(std::move(clock)),
+        read_only_(read_only),
+        warning_(std::move(warning)),
+        db_(std::move(db)) {}
 
   absl::Status Append(const DecisionRecord& record, bool keep_text, absl::Duration keep) override {
     absl::Status written = read_only_ ? absl::FailedPreconditionError("the log is open for reading")
@@ -110,6 +114,7 @@ class SqliteDecisionLog : public DecisionLog {
   }
 
   int64_t failed_writes() const override { return failed_writes_.load(std::memory_order_relaxed); }
+  const std::string& warning() const override { return warning_; }
 
  private:
   absl::Status Write(const DecisionRecord& record, bool keep_text, absl::Duration keep) {
@@ -153,6 +158,7 @@ class SqliteDecisionLog : public DecisionLog {
 
   const std::function<absl::Time()> clock_;
   const bool read_only_;
+  const std::string warning_;
   mutable absl::Mutex mu_;
   mutable SqliteDb db_ ABSL_GUARDED_BY(mu_);
   std::atomic<int64_t> failed_writes_{0};
@@ -168,17 +174,33 @@ absl::Status CheckVersion(SqliteDb* db) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::Open(const DecisionLogOptions& options) {
-  absl::StatusOr<SqliteDb> db = SqliteDb::Open(options.path);
+absl::StatusOr<SqliteDb> OpenForWriting(const std::string& path) {
+  absl::StatusOr<SqliteDb> db = SqliteDb::Open(path);
   if (!db.ok()) return db.status();
   absl::Status ready = CheckVersion(&*db);
   if (ready.ok()) ready = db->Exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
   if (ready.ok()) ready = db->Exec("PRAGMA secure_delete = ON;");
   if (ready.ok()) ready = db->Exec(kSchema);
   if (!ready.ok()) return ready;
-  return std::make_unique<SqliteDecisionLog>(*std::move(db), options.clock, false);
+  return db;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::Open(const DecisionLogOptions& options) {
+  absl::StatusOr<SqliteDb> db = OpenForWriting(options.path);
+  std::string warning;
+  if (absl::IsDataLoss(db.status())) {
+    absl::StatusOr<std::string> aside =
+        internal::MoveAside(options.path, absl::ToUnixSeconds(options.clock()));
+    if (!aside.ok()) return aside.status();
+    warning = absl::StrCat("decision log: ", db.status().message(), ": moved aside to ", *aside,
+                           ", and a new log begins");
+    db = OpenForWriting(options.path);
+  }
+  if (!db.ok()) return db.status();
+  return std::make_unique<SqliteDecisionLog>(*std::move(db), options.clock, false,
+                                             std::move(warning));
 }
 
 absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::OpenReadOnly(const std::string& path) {
@@ -187,7 +209,7 @@ absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::OpenReadOnly(const std
   absl::Status version = CheckVersion(&*db);
   if (!version.ok()) return version;
   return std::make_unique<SqliteDecisionLog>(
-      *std::move(db), [] { return absl::Now(); }, true);
+      *std::move(db), [] { return absl::Now(); }, true, "");
 }
 
 }  // namespace nearfar

@@ -66,6 +66,9 @@ struct LogRow {
 
 class DecisionLog {
  public:
+  // A damaged file, or another program's, is moved aside and kept, and a new log begins: warning()
+  // says so. Errors: Unavailable (the file cannot be made or written), Internal (of a newer
+  // program, or cannot be moved). No reason to answer nothing: a router runs without a log, too.
   static absl::StatusOr<std::unique_ptr<DecisionLog>> Open(const DecisionLogOptions& options);
   // For reading beside a running daemon. Errors: NotFound.
   static absl::StatusOr<std::unique_ptr<DecisionLog>> OpenReadOnly(const std::string& path);
@@ -77,6 +80,8 @@ class DecisionLog {
   virtual absl::StatusOr<std::vector<LogRow>> Read(int limit, int64_t before_row = 0) const = 0;
   virtual absl::StatusOr<std::vector<LogRow>> ReadSince(absl::Time since) const = 0;
   virtual int64_t failed_writes() const = 0;
+  // What a person should hear about the opening; empty = nothing.
+  virtual const std::string& warning() const = 0;
 };
 
 }  // namespace nearfar

@@ -59,10 +59,15 @@ class RouterImpl : public Router {
     status.budget = core_->Budget(config);
     status.active = core_->active();
     status.lost_records = core_->lost_records();
+    status.taint = core_->taint().status();
     return status;
   }
 
-  void ClearTaint(const std::string& session_key) override { core_->taint().Clear(session_key); }
+  absl::Status ClearTaint(const std::string& session_key) override {
+    if (session_key.empty()) return absl::InvalidArgumentError("session_key: is empty");
+    absl::Status checked = internal::CheckSessionKey(session_key);
+    return checked.ok() ? core_->taint().Clear(session_key) : checked;
+  }
 
  private:
   const std::shared_ptr<Core> core_;

@@ -37,6 +37,9 @@ struct RouterOptions {
   std::shared_ptr<Ledger> ledger;    // nullptr = no money is kept; far calls that
                                      // cost are then refused if a limit is set
   std::shared_ptr<DecisionLog> log;  // nullptr = none
+  // File that keeps which sessions are tainted, and the device's salt; made 0600 where it is
+  // missing. Empty = memory only: a restart forgets both.
+  std::string taint_path;
   // Sources of device signals; empty = AllSignalSources().
   std::vector<std::shared_ptr<SignalSource>> signal_sources;
   std::function<absl::Time()> clock = [] { return absl::Now(); };
@@ -65,6 +68,8 @@ struct RouterStatus {
   BudgetSignals budget;
   int active = 0;
   int64_t lost_records = 0;  // decision records that could not be written
+  // Why no session at all may leave (the taint file cannot be read or written); else OK.
+  absl::Status taint;
 };
 
 class Router {
@@ -87,8 +92,11 @@ class Router {
 
   virtual RouterStatus status() const = 0;
 
-  // Ends the taint of a session (the user's own act).
-  virtual void ClearTaint(const std::string& session_key) = 0;
+  // Ends the taint of a session (the user's own act). What tainted it taints again when it is sent
+  // again: the application forgets those turns first. Errors: InvalidArgument (no key, or too long
+  // a one), FailedPrecondition (too many sessions are tainted to tell this one), Unavailable (the
+  // taint file cannot be written): the session then stays tainted.
+  virtual absl::Status ClearTaint(const std::string& session_key) = 0;
 };
 
 }  // namespace nearfar

@@ -26,7 +26,7 @@ class AnswerDoor {
   // As Router::Start and Router::Explain.
   virtual std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) = 0;
   virtual absl::StatusOr<Decision> Explain(const Query& query) = 0;
-  // Errors: Unimplemented where the other side offers no such thing.
+  // As Router::ClearTaint; Unimplemented where the daemon is too old to know of it.
   virtual absl::Status ClearTaint(const std::string& session_key) = 0;
 };
 
@@ -42,7 +42,8 @@ struct DoorFlags {
 };
 
 // Errors: InvalidArgument (the policy is wrong: one line a mistake), NotFound (no such policy),
-// Unavailable (ledger or log cannot be opened). `terminal` hears what is missing but not needed.
+// Unavailable (the ledger cannot be opened). `terminal` hears what is missing but not needed, and
+// outlives the door.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
                                                            Terminal* terminal);
 // Does not connect yet. Errors: InvalidArgument, NotFound (certificate files).

@@ -7,13 +7,14 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "router/cli/answer.h"
 #include "router/cli/answer_door.h"
 #include "router/cli/ask_flags.h"
@@ -30,12 +31,15 @@ constexpr const char* kHelp =
     "/explain         why the last answer went where it went, and what would flip it\n"
     "/route near|far|auto   which side may answer from now on\n"
     "/new             a new conversation: history and taint begin anew\n"
-    "/clear-taint     your own act: this conversation may leave the device again\n"
+    "/clear-taint     your own act: forget what was said, so that this conversation may leave the\n"
+    "                 device again\n"
     "/quit            end (Ctrl-D, too); Ctrl-C stops the answer that is being written\n"
     "A line that ends with \\ goes on in the next one.\n";
 
+// 128 random bits: no other conversation, of this device or another, has the same one.
 std::string NewSessionKey() {
-  return absl::StrCat("chat-", getpid(), "-", absl::ToUnixMicros(absl::Now()));
+  std::random_device random;
+  return absl::StrFormat("chat-%08x%08x%08x%08x", random(), random(), random(), random());
 }
 
 class Conversation {
@@ -65,9 +69,7 @@ class Conversation {
       session_ = NewSessionKey();
       terminal_->Note("a new conversation");
     } else if (line == "/clear-taint") {
-      const absl::Status cleared = door_->ClearTaint(session_);
-      cleared.ok() ? terminal_->Note("this conversation may leave the device again")
-                   : terminal_->Error(cleared.message());
+      ClearTaint();
     } else if (line == "/explain") {
       ExplainLast();
     } else if (absl::ConsumePrefix(&rest, "/route ")) {
@@ -76,6 +78,19 @@ class Conversation {
       terminal_->Error("no such order (/help lists them)");
     }
     return true;
+  }
+
+  // Every turn sends the history, and what tainted the session would taint it again.
+  void ClearTaint() {
+    const absl::Status cleared = door_->ClearTaint(session_);
+    if (!cleared.ok()) {
+      terminal_->Error(cleared.message());
+      return;
+    }
+    history_.clear();
+    asked_.reset();
+    terminal_->Note(
+        "what was said so far is forgotten; this conversation may leave the device again");
   }
 
   void SetRoute(absl::string_view route) {

@@ -25,7 +25,7 @@ namespace nearfar::cli {
 namespace {
 
 // Connecting to a daemon on this machine takes milliseconds; over a bad line a few seconds.
-constexpr absl::Duration kExplainTimeout = absl::Seconds(20);
+constexpr absl::Duration kUnaryTimeout = absl::Seconds(20);
 
 absl::Status StatusOf(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
@@ -136,7 +136,7 @@ class DaemonDoor : public AnswerDoor {
     const absl::Status checked = internal::CheckQuery(query);
     if (!checked.ok()) return checked;
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kExplainTimeout));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kUnaryTimeout));
     nearfar::v1::ExplainResponse response;
     const grpc::Status status = stub_->Explain(&context, ToWire(query), &response);
     if (!status.ok()) return StatusOf(status, address_);
@@ -144,8 +144,12 @@ class DaemonDoor : public AnswerDoor {
   }
 
   absl::Status ClearTaint(const std::string& session_key) override {
-    return absl::UnimplementedError(
-        "a daemon's taint is not cleared from afar (begin a new conversation with /new)");
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kUnaryTimeout));
+    nearfar::v1::ClearTaintRequest request;
+    request.set_session_key(session_key);
+    nearfar::v1::ClearTaintResponse response;
+    return StatusOf(stub_->ClearTaint(&context, request, &response), address_);
   }
 
  private:

@@ -53,6 +53,7 @@ std::string StateFolder() {
 
 std::string LedgerPath() { return absl::StrCat(StateFolder(), "/ledger.db"); }
 std::string DecisionLogPath() { return absl::StrCat(StateFolder(), "/decisions.db"); }
+std::string TaintPath() { return absl::StrCat(StateFolder(), "/taint.db"); }
 
 absl::Status MakeStateFolder() {
   const fs::path folder = StateFolder();

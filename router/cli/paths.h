@@ -11,10 +11,11 @@
 
 namespace nearfar::cli {
 
-// ${NEARFAR_STATE:-~/.local/state/nearfar}: ledger and decision log.
+// ${NEARFAR_STATE:-~/.local/state/nearfar}: ledger, decision log, tainted sessions.
 std::string StateFolder();
 std::string LedgerPath();
 std::string DecisionLogPath();
+std::string TaintPath();
 // Makes the folder, 0700. Errors: Unavailable.
 absl::Status MakeStateFolder();
 

@@ -19,18 +19,28 @@ namespace {
 
 class RouterDoor : public AnswerDoor {
  public:
-  explicit RouterDoor(std::unique_ptr<Router> router) : router_(std::move(router)) {}
+  RouterDoor(std::unique_ptr<Router> router, std::shared_ptr<DecisionLog> log, Terminal* terminal)
+      : terminal_(terminal), log_(std::move(log)), router_(std::move(router)) {}
+  ~RouterDoor() override {
+    router_.reset();  // writes what is still to be logged
+    const int64_t lost = log_ ? log_->failed_writes() : 0;
+    if (lost > 0) {
+      terminal_->Error(absl::StrCat("decision log: ", lost, lost == 1 ? " record" : " records",
+                                    " could not be written (is the disk full?)"));
+    }
+  }
 
   std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) override {
     return router_->Start(std::move(query), std::move(sink));
   }
   absl::StatusOr<Decision> Explain(const Query& query) override { return router_->Explain(query); }
   absl::Status ClearTaint(const std::string& session_key) override {
-    router_->ClearTaint(session_key);
-    return absl::OkStatus();
+    return router_->ClearTaint(session_key);
   }
 
  private:
+  Terminal* const terminal_;
+  const std::shared_ptr<DecisionLog> log_;  // may be nullptr
   std::unique_ptr<Router> router_;
 };
 
@@ -51,10 +61,15 @@ absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const PolicyConfig& config) {
   return std::shared_ptr<Ledger>(*std::move(ledger));
 }
 
-absl::StatusOr<std::shared_ptr<DecisionLog>> OpenLog() {
+// Answers do not wait for a log: nullptr where there can be none.
+std::shared_ptr<DecisionLog> OpenLog(Terminal* terminal) {
   absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open({.path = DecisionLogPath()});
-  if (!log.ok()) return log.status();
-  return std::shared_ptr<DecisionLog>(*std::move(log));
+  if (!log.ok()) {
+    terminal->Error(absl::StrCat("no decision is logged: ", log.status().message()));
+    return nullptr;
+  }
+  if (!(*log)->warning().empty()) terminal->Error((*log)->warning());
+  return *std::move(log);
 }
 
 // Without a near model a router is a gateway: worth a warning, not an end.
@@ -93,12 +108,14 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   auto ledger = OpenLedger(*config);
   if (!ledger.ok()) return ledger.status();
   options.ledger = *std::move(ledger);
-  auto log = OpenLog();
-  if (!log.ok()) return log.status();
-  options.log = *std::move(log);
+  const std::shared_ptr<DecisionLog> log = OpenLog(terminal);
+  options.log = log;
+  options.taint_path = TaintPath();
   auto router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
-  return std::make_unique<RouterDoor>(*std::move(router));
+  const absl::Status taint = (*router)->status().taint;
+  if (!taint.ok()) terminal->Error(taint.message());
+  return std::make_unique<RouterDoor>(*std::move(router), log, terminal);
 }
 
 }  // namespace nearfar::cli

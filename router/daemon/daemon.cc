@@ -46,12 +46,17 @@ absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const std::string& folder,
   return std::shared_ptr<Ledger>(*std::move(ledger));
 }
 
-absl::StatusOr<std::shared_ptr<DecisionLog>> OpenLog(const std::string& folder) {
+// Answers do not wait for a log: nullptr where there can be none.
+std::shared_ptr<DecisionLog> OpenLog(const std::string& folder) {
   DecisionLogOptions options;
   options.path = absl::StrCat(folder, "/decisions.db");
   absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open(options);
-  if (!log.ok()) return log.status();
-  return std::shared_ptr<DecisionLog>(*std::move(log));
+  if (!log.ok()) {
+    spdlog::warn("no decision is logged: {}", std::string(log.status().message()));
+    return nullptr;
+  }
+  if (!(*log)->warning().empty()) spdlog::warn("{}", (*log)->warning());
+  return *std::move(log);
 }
 
 void ReportReload(const ReloadState& state) {
@@ -107,20 +112,21 @@ absl::Status Daemon::OpenRouter() {
   if (!folder.ok()) return folder;
   absl::StatusOr<std::shared_ptr<Ledger>> ledger = OpenLedger(config_.state_dir, *config_.policy);
   if (!ledger.ok()) return ledger.status();
-  absl::StatusOr<std::shared_ptr<DecisionLog>> log = OpenLog(config_.state_dir);
-  if (!log.ok()) return log.status();
 
   RouterOptions options;
   options.policy = *std::move(policy);
   options.near = near_;
   options.far = BackendsOf(far_, *config_.policy);
   options.ledger = *std::move(ledger);
-  options.log = *std::move(log);
+  options.log = OpenLog(config_.state_dir);
+  options.taint_path = absl::StrCat(config_.state_dir, "/taint.db");
   options.default_timeout = config_.default_timeout;
   options.max_active = config_.max_active;
   absl::StatusOr<std::unique_ptr<Router>> router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
   router_ = *std::move(router);
+  const absl::Status taint = router_->status().taint;
+  if (!taint.ok()) spdlog::error("{}", std::string(taint.message()));
 
   ReloaderOptions reload;
   reload.path = config_.policy_path;

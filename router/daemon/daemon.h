@@ -26,7 +26,7 @@ namespace nearfar::daemon {
 class Daemon {
  public:
   // Loads the model, opens the ledger and the log, and listens; ready when it returns.
-  // Errors: those of Engine::Open, Ledger::Open, DecisionLog::Open, Router::Create, StartServer.
+  // Errors: those of Engine::Open, Ledger::Open, Router::Create, StartServer.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(DaemonConfig config);
   ~Daemon();  // Stop
 

@@ -141,6 +141,8 @@ grpc::ServerUnaryReactor* RouterService::GetHealth(grpc::CallbackServerContext* 
   response->set_budget_spent_usd(status.budget.spent_usd);
   response->set_calibration_matches(status.calibration.ok());
   response->set_calibration_status(std::string(status.calibration.message()));
+  response->set_lost_records(status.lost_records);
+  response->set_taint_status(std::string(status.taint.message()));
   return Done(context, grpc::Status::OK);
 }
 
@@ -154,6 +156,14 @@ grpc::ServerUnaryReactor* RouterService::ReloadPolicy(grpc::CallbackServerContex
       call->Finish(ToGrpc(state.last));
     });
   });
+}
+
+grpc::ServerUnaryReactor* RouterService::ClearTaint(grpc::CallbackServerContext* context,
+                                                    const v1::ClearTaintRequest* request,
+                                                    v1::ClearTaintResponse*) {
+  const absl::Status cleared = options_.router->ClearTaint(request->session_key());
+  if (cleared.ok()) spdlog::info("the taint of a session was cleared by its user");
+  return Done(context, ToGrpc(cleared));
 }
 
 }  // namespace nearfar::daemon

@@ -38,6 +38,9 @@ class RouterService final : public v1::RouterService::CallbackService {
   grpc::ServerUnaryReactor* ReloadPolicy(grpc::CallbackServerContext* context,
                                          const v1::ReloadPolicyRequest* request,
                                          v1::ReloadPolicyResponse* response) override;
+  grpc::ServerUnaryReactor* ClearTaint(grpc::CallbackServerContext* context,
+                                       const v1::ClearTaintRequest* request,
+                                       v1::ClearTaintResponse* response) override;
 
  private:
   const RouterServiceOptions options_;

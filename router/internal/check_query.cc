@@ -105,17 +105,20 @@ absl::Status CheckStops(const std::vector<std::string>& stops) {
 
 }  // namespace
 
+absl::Status CheckSessionKey(const std::string& session_key) {
+  if (session_key.size() <= kMostNameBytes && IsUtf8(session_key)) return absl::OkStatus();
+  return Bad("session_key", absl::StrCat("must be UTF-8 of at most ", kMostNameBytes, " bytes"));
+}
+
 absl::Status CheckQuery(const Query& query) {
   if (query.id.size() > kMostNameBytes || !IsUtf8(query.id)) {
     return Bad("id", absl::StrCat("must be UTF-8 of at most ", kMostNameBytes, " bytes"));
   }
-  if (query.session_key.size() > kMostNameBytes || !IsUtf8(query.session_key)) {
-    return Bad("session_key", absl::StrCat("must be UTF-8 of at most ", kMostNameBytes, " bytes"));
-  }
   if (query.max_tokens < 0 || query.max_tokens > kMostTokens) {
     return Bad("max_tokens", absl::StrCat("must be in [0, ", kMostTokens, "]"));
   }
-  absl::Status checked = CheckMessages(query.messages);
+  absl::Status checked = CheckSessionKey(query.session_key);
+  if (checked.ok()) checked = CheckMessages(query.messages);
   if (checked.ok()) checked = CheckSampling(query.sampling);
   if (checked.ok()) checked = CheckStops(query.stop);
   if (checked.ok()) checked = CheckOptions(query.options);

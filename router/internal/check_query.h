@@ -4,6 +4,8 @@
 #ifndef NEARFAR_ROUTER_INTERNAL_CHECK_QUERY_H_
 #define NEARFAR_ROUTER_INTERNAL_CHECK_QUERY_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "router/query.h"
 
@@ -11,6 +13,7 @@ namespace nearfar::internal {
 
 // InvalidArgument names the field; no text of the query is in the message.
 absl::Status CheckQuery(const Query& query);
+absl::Status CheckSessionKey(const std::string& session_key);
 
 }  // namespace nearfar::internal
 

@@ -40,6 +40,7 @@ PromptSignals PromptOf(const Query& query, const Policy& policy, const Backend* 
     // Every turn would leave the device, whoever wrote it.
     MergeFindings(policy.ScanText(message.content), &prompt.findings);
   }
+  for (const std::string& stop : query.stop) MergeFindings(policy.ScanText(stop), &prompt.findings);
   if (near) prompt.tokens = near->CountTokens(query.messages);
   return prompt;
 }
@@ -116,7 +117,8 @@ absl::Status CheckSnapshot(const Snapshot& snapshot, bool has_near) {
   return absl::OkStatus();
 }
 
-Core::Core(RouterOptions options) : options_(std::move(options)), random_(std::random_device{}()) {
+Core::Core(RouterOptions options)
+    : options_(std::move(options)), taint_(options_.taint_path), random_(std::random_device{}()) {
   if (!options_.timer) options_.timer = MakeThreadTimer();
   if (options_.signal_sources.empty()) options_.signal_sources = AllSignalSources();
   if (options_.log) log_writer_ = std::make_unique<LogWriter>(options_.log);
@@ -208,6 +210,7 @@ Signals Core::BuildSignals(const Query& query, const Snapshot& snapshot) {
   signals.device = ReadDevice();
   signals.near = NearOf(query, near());
   signals.request = RequestOf(query, options_.default_max_tokens);
+  taint_.WriteWaiting();
   signals.tainted = !query.session_key.empty() && taint_.Contains(query.session_key);
   signals.uniform_draw = Uniform();
   Refresh(snapshot, &signals);

@@ -133,15 +133,31 @@ void Request::Decide() {
   snapshot_ = core_->snapshot();
   signals_ = core_->BuildSignals(query_, *snapshot_);
   first_signals_ = signals_;
-  Decision decision = snapshot_->policy->Choose(signals_);
-  if (decision.taint == Taint::kSession && !query_.session_key.empty()) {
-    core_->taint().Add(query_.session_key);
-  }
-  if (decision.taint != Taint::kNone) signals_.tainted = true;
+  Decision decision = Choose();
   Record(decision);
   started_ = true;
   sink_->OnStarted({query_.id, decision});
   if (!cancelled()) Follow(std::move(decision));
+}
+
+Decision Request::Choose() {
+  Decision decision = snapshot_->policy->Choose(signals_);
+  ApplyTaint(decision);
+  return decision;
+}
+
+Decision Request::Reconsider() {
+  Decision decision = snapshot_->policy->Reconsider(signals_);
+  ApplyTaint(decision);
+  return decision;
+}
+
+void Request::ApplyTaint(const Decision& decision) {
+  if (decision.taint == Taint::kNone) return;
+  if (decision.taint == Taint::kSession && !query_.session_key.empty()) {
+    core_->taint().Add(query_.session_key);
+  }
+  signals_.tainted = true;
 }
 
 void Request::Follow(Decision decision) {

@@ -56,7 +56,9 @@ class Request : public RouterCall,
     int serial = 0;
     std::shared_ptr<BackendCall> call;
     std::shared_ptr<CallSink> sink;
-    bool spoke = false;  // a delta came
+    bool spoke = false;                                    // a delta with text came
+    absl::Time heard;                                      // when the last one came
+    absl::Duration idle_limit = absl::InfiniteDuration();  // of silence between two
     Utf8Joiner joiner;
     std::optional<Stitcher> stitcher;  // it continues another side's text
   };
@@ -71,14 +73,21 @@ class Request : public RouterCall,
   void Decide();
   void Follow(Decision decision);
 
+  // The policy's word on the signals as they are; what it says of taint holds from then on.
+  Decision Choose();
+  Decision Reconsider();
+  void ApplyTaint(const Decision& decision);
+
   // Starting a side. Near goes on from what is released.
   BackendRequest MakeRequest(int max_tokens, std::string prefix) const;
+  BackendRequest MakeFarRequest(int max_tokens, std::string prefix) const;
   int TokensLeft(const Decision& decision) const;
   void StartNear(const Decision& decision, bool judged);
   void StartFar(Decision decision);
   void LaunchFar(const Decision& decision, Backend* far, const FarConfig& config, Takeover how,
                  const std::string& prefix, Reservation money, int max_tokens);
   void WatchFar(const FarConfig& config, const Backend& far);
+  void AwaitFar(absl::Duration patience);
   void Launched(Side* side, std::unique_ptr<BackendCall> call);
 
   // What the sides say.
@@ -90,7 +99,7 @@ class Request : public RouterCall,
   void OnNearError(const absl::Status& status);
   void OnFarDelta(const BackendDelta& delta);
   void OnFarFinished(const BackendFinished& end);
-  void OnFarFailed(const std::string& target, const absl::Status& status);
+  void OnFarFailed(const std::string& target, const absl::Status& status, std::string detail);
   void OnFarSilent(int serial);
   void OnDeadline();
 
@@ -116,7 +125,11 @@ class Request : public RouterCall,
   absl::StatusOr<Reservation> ReserveFor(const Decision& decision, const FarConfig& config,
                                          const Backend& far, size_t prefix_bytes, int* max_tokens);
   void OnNoMoney(const std::string& target, const absl::Status& status);
-  void FallBack(const absl::Status& status, Reason reason);
+  void OnFarShut(const std::string& target);
+  void FallBack(const absl::Status& status, Reason reason, std::string detail);
+  bool NearCanGoOn() const;
+  bool NearContinues() const;
+  bool AnotherWouldAnswer();
   void ContinueNear(const Decision& decision);
 
   // The end.

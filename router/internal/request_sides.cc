@@ -18,8 +18,8 @@ constexpr int64_t kOverheadTokens = 64;
 constexpr int64_t kOverheadTokensPerTurn = 16;
 constexpr double kPerMillion = 1e-6;
 
-// A far side that has not said a word after this many times its usual wait is taken for dead, while
-// there is still time for near to answer.
+// A far side that has not said a word after this many times its usual wait, for the first word or
+// for the next, is taken for dead, while there is still time for another to answer.
 constexpr double kPatience = 20;
 constexpr absl::Duration kLeastPatience = absl::Seconds(15);
 
@@ -36,6 +36,24 @@ int64_t ContentBytes(const std::vector<Message>& messages) {
   int64_t bytes = 0;
   for (const Message& message : messages) bytes += static_cast<int64_t>(message.content.size());
   return bytes;
+}
+
+int64_t StopBytes(const std::vector<std::string>& stops) {
+  int64_t bytes = 0;
+  for (const std::string& stop : stops) bytes += static_cast<int64_t>(stop.size());
+  return bytes;
+}
+
+// A side's own words are for the caller alone, and must be text to reach it.
+absl::Status Readable(const absl::Status& status) {
+  return absl::Status(status.code(), ToValidUtf8(std::string(status.message())));
+}
+
+// What decisions and the log keep of a far side's error: a server may quote the prompt in its own
+// words.
+std::string DetailOf(const std::string& target, const BackendError& error) {
+  return absl::StrCat("far target '", target, "': ", ErrorKindName(error.kind), " (",
+                      absl::StatusCodeToString(error.status.code()), ")");
 }
 
 int TokensOf(const BackendDelta& delta) {
@@ -57,6 +75,15 @@ BackendRequest Request::MakeRequest(int max_tokens, std::string prefix) const {
   request.stop = query_.stop;
   request.format = query_.format;
   request.assistant_prefix = std::move(prefix);
+  return request;
+}
+
+// A far side knows the session by another name than the application does.
+BackendRequest Request::MakeFarRequest(int max_tokens, std::string prefix) const {
+  BackendRequest request = MakeRequest(max_tokens, std::move(prefix));
+  if (!request.session_key.empty()) {
+    request.session_key = core_->taint().FarName(far_target_, request.session_key);
+  }
   return request;
 }
 
@@ -96,14 +123,16 @@ void Request::StartFar(Decision decision) {
   if (!may.ok()) {
     // Another turn of the session may have tainted it since the decision; anything else is our
     // error.
-    if (signals_.tainted) return FallBack(may, Reason::kTainted);
+    if (signals_.tainted) return FallBack(may, Reason::kTainted, std::string(may.message()));
     return Fail(may);
   }
   std::shared_ptr<Backend> far = snapshot_->Far(decision.target);
   const FarConfig* config = ConfigOf(snapshot_->policy->config(), decision.target);
   if (!far || !config) {
-    return OnFarFailed(decision.target, absl::InternalError("there is no such far target"));
+    return OnFarFailed(decision.target, absl::InternalError("there is no such far target"),
+                       "there is no such far target");
   }
+  if (far->health() == Health::kBreakerOpen) return OnFarShut(decision.target);
   const Takeover how = PlanTakeover(*far);
   if (how == Takeover::kImpossible) return StayNear("released");
   const Continuation continuation = far->Describe().capabilities.continuation;
@@ -132,7 +161,8 @@ void Request::LaunchFar(const Decision& decision, Backend* far, const FarConfig&
   tried_far_.insert(decision.target);
   far_target_ = decision.target;
   far_call_tokens_ = 0;
-  far_call_bytes_ = ContentBytes(query_.messages) + static_cast<int64_t>(prefix.size());
+  far_call_bytes_ =
+      ContentBytes(query_.messages) + StopBytes(query_.stop) + static_cast<int64_t>(prefix.size());
   egress_bytes_ += far_call_bytes_;
   far_.serial = next_serial_++;
   if (how == Takeover::kAppend) {
@@ -142,18 +172,24 @@ void Request::LaunchFar(const Decision& decision, Backend* far, const FarConfig&
       shared_from_this(), far_.serial, std::move(money),
       CallPrice{config.input_usd_per_mtok.value_or(0), config.output_usd_per_mtok.value_or(0)});
   WatchFar(config, *far);
-  Launched(&far_, far->Start(MakeRequest(max_tokens, prefix), deadline_, far_.sink));
+  Launched(&far_, far->Start(MakeFarRequest(max_tokens, prefix), deadline_, far_.sink));
 }
 
 void Request::WatchFar(const FarConfig& config, const Backend& far) {
-  if (!core_->near() || near_failed_)
-    return;  // nobody else could answer: the deadline alone counts
-  const double ttft = far.speed().ttft_seconds.value_or(config.expected_ttft_seconds);
+  const BackendSpeed speed = far.speed();
+  const double rate = speed.decode_tokens_per_second.value_or(config.expected_tokens_per_second);
+  const double ttft = speed.ttft_seconds.value_or(config.expected_ttft_seconds);
+  far_.idle_limit = kLeastPatience;
+  if (rate > 0) far_.idle_limit = std::max(kPatience * absl::Seconds(1 / rate), kLeastPatience);
   absl::Duration patience = std::max(kPatience * absl::Seconds(ttft), kLeastPatience);
   patience = std::min(patience, (deadline_ - core_->Now()) / 2);
   if (query_.options.max_ttft && released_.empty()) {
     patience = std::min(patience, std::max(*query_.options.max_ttft, absl::ZeroDuration()));
   }
+  AwaitFar(patience);
+}
+
+void Request::AwaitFar(absl::Duration patience) {
   core_->timer().Cancel(patience_timer_);
   patience_timer_ =
       core_->timer().Schedule(patience, [weak = weak_from_this(), serial = far_.serial] {
@@ -182,14 +218,14 @@ void Request::OnError(int serial, const BackendError& error, double bill_usd) {
   if (serial == near_.serial) {
     near_usage_.completion_tokens += near_call_tokens_;
     Retire(&near_);
-    return OnNearError(error.status);
+    return OnNearError(Readable(error.status));
   }
   if (serial != far_.serial) return;
   cost_usd_ += bill_usd;
   if (error.nothing_sent) egress_bytes_ -= far_call_bytes_;
   far_usage_.completion_tokens += far_call_tokens_;
   Retire(&far_);
-  OnFarFailed(far_target_, error.status);
+  OnFarFailed(far_target_, Readable(error.status), DetailOf(far_target_, error));
 }
 
 void Request::OnNearDelta(const BackendDelta& delta) {
@@ -233,7 +269,7 @@ void Request::OnNearError(const absl::Status& status) {
   signals_.near.available = false;
   signals_.draft.reset();
   RefreshSignals();
-  Decision decision = snapshot_->policy->Choose(signals_);
+  Decision decision = Choose();
   if (decision.route != Route::kFar || !CanStillTry(decision.target)) return Fail(status);
   decision.reason = Reason::kNearFailed;
   decision.detail = std::string(status.message());
@@ -242,8 +278,9 @@ void Request::OnNearError(const absl::Status& status) {
 }
 
 void Request::OnFarDelta(const BackendDelta& delta) {
-  if (!delta.text.empty() && !std::exchange(far_.spoke, true)) {
-    core_->timer().Cancel(patience_timer_);
+  if (!delta.text.empty()) {
+    far_.heard = core_->Now();
+    if (!std::exchange(far_.spoke, true)) AwaitFar(far_.idle_limit);
   }
   far_call_tokens_ += TokensOf(delta);
   std::string text = far_.joiner.Add(delta.text);
@@ -260,20 +297,30 @@ void Request::OnFarFinished(const BackendFinished& end) {
   if (stitcher) tail = stitcher->Add(tail) + stitcher->Finish(end.reason == FinishReason::kStop);
   Emit(std::move(tail), far_target_);
   const bool empty = released_.empty() && end.reason != FinishReason::kContentFilter;
-  if (empty)
-    return OnFarFailed(far_target_, absl::UnavailableError("the far side answered nothing"));
+  if (empty) {
+    return OnFarFailed(far_target_, absl::UnavailableError("the far side answered nothing"),
+                       "the far side answered nothing");
+  }
   Finish(end.reason, far_target_);
 }
 
 void Request::OnFarSilent(int serial) {
-  if (serial != far_.serial || far_.spoke) return;
+  if (serial != far_.serial) return;
+  // Words that came meanwhile only moved `heard`: a timer for each would cost more than the word.
+  const absl::Duration rest = far_.heard + far_.idle_limit - core_->Now();
+  if (far_.spoke && rest > absl::ZeroDuration()) return AwaitFar(std::min(rest, far_.idle_limit));
+  if (!AnotherWouldAnswer()) return AwaitFar(far_.idle_limit);
+  const char* silence =
+      far_.spoke ? "the far side has fallen silent" : "the far side has not said a word";
+  far_usage_.completion_tokens += far_call_tokens_;
   GiveUp(&far_);
-  OnFarFailed(far_target_, absl::UnavailableError("the far side has not said a word"));
+  OnFarFailed(far_target_, absl::UnavailableError(silence), silence);
 }
 
-void Request::OnFarFailed(const std::string& target, const absl::Status& status) {
+void Request::OnFarFailed(const std::string& target, const absl::Status& status,
+                          std::string detail) {
   tried_far_.insert(target);
-  FallBack(status, Reason::kFarFailed);
+  FallBack(status, Reason::kFarFailed, std::move(detail));
 }
 
 // --- the draft -----------------------------------------------------------------------------------
@@ -337,9 +384,9 @@ void Request::JudgeDraft() {
   checked_at_ = tokens;
   RefreshSignals();
   DescribeDraft(/*finished=*/false);
-  Decision decision = snapshot_->policy->Reconsider(signals_);
+  Decision decision = Reconsider();
   doubtful_windows_ = decision.doubtful_windows;
-  if (decision.route == Route::kFar && exits_) {
+  if (decision.route == Route::kFar && exits_ && tried_far_.count(decision.target) == 0) {
     std::shared_ptr<Backend> far = snapshot_->Far(decision.target);
     exits_ = far && PlanTakeover(*far) != Takeover::kImpossible;
     if (exits_) {
@@ -354,7 +401,7 @@ void Request::JudgeDraft() {
 void Request::JudgeFinishedDraft() {
   RefreshSignals();
   DescribeDraft(/*finished=*/true);
-  Decision decision = snapshot_->policy->Reconsider(signals_);
+  Decision decision = Reconsider();
   confidence_ = decision.confidence;
   Record(decision);
   if (decision.route == Route::kFar) {
@@ -400,7 +447,7 @@ void Request::StayNear(const std::string& reason) {
 
 void Request::NoteConfidence() {
   DescribeDraft(/*finished=*/true);
-  confidence_ = snapshot_->policy->Reconsider(signals_).confidence;
+  confidence_ = Reconsider().confidence;
 }
 
 // --- the handover --------------------------------------------------------------------------------
@@ -486,17 +533,25 @@ void Request::OnNoMoney(const std::string& target, const absl::Status& status) {
     exits_ = false;  // the draft goes on, and is judged at its end
     return;
   }
-  FallBack(status, Reason::kBudgetSpent);
+  FallBack(status, Reason::kBudgetSpent, std::string(status.message()));
+}
+
+// Its breaker has opened, or another query tries it at this moment, since the decision: known
+// before the draft is given up for it.
+void Request::OnFarShut(const std::string& target) {
+  tried_far_.insert(target);
+  if (near_.serial != 0) return;  // the draft goes on; a later check may find another target
+  const std::string detail = absl::StrCat("far target '", target, "': its breaker is open");
+  FallBack(absl::UnavailableError(detail), Reason::kBreakerOpen, detail);
 }
 
 // No far answer is to be had of the target that was wanted: another target, or near, or the end.
-void Request::FallBack(const absl::Status& status, Reason reason) {
+void Request::FallBack(const absl::Status& status, Reason reason, std::string detail) {
   const bool draft_stands = draft_finished_ && !far_wrote_;
   if (!draft_stands) signals_.draft.reset();
   RefreshSignals();
   if (draft_stands) DescribeDraft(/*finished=*/true);
-  const Policy& policy = *snapshot_->policy;
-  Decision decision = draft_stands ? policy.Reconsider(signals_) : policy.Choose(signals_);
+  Decision decision = draft_stands ? Reconsider() : Choose();
   if (decision.route == Route::kFar && CanStillTry(decision.target)) {
     Record(decision);
     return StartFar(std::move(decision));
@@ -505,12 +560,32 @@ void Request::FallBack(const absl::Status& status, Reason reason) {
   decision.route = Route::kNear;
   decision.target.clear();
   decision.reason = reason;
-  decision.detail = std::string(status.message());
+  decision.detail = std::move(detail);
   decision.flagged = true;
   Record(decision);
   Flag(ReasonName(reason));
   if (draft_stands) return AcceptDraft();
   ContinueNear(decision);
+}
+
+// From what is out, or, where nothing is or the app lets it be taken back, anew.
+bool Request::NearCanGoOn() const {
+  if (!core_->near() || near_failed_) return false;
+  return released_.empty() || CanRetract() || NearContinues();
+}
+
+bool Request::NearContinues() const {
+  return core_->near()->Describe().capabilities.continuation == Continuation::kExact;
+}
+
+// Whether giving up the far call that runs would help: near, its draft, or another target that the
+// policy would take.
+bool Request::AnotherWouldAnswer() {
+  if (NearCanGoOn() || (draft_finished_ && !far_wrote_)) return true;
+  signals_.draft.reset();
+  RefreshSignals();
+  const Decision decision = Choose();
+  return decision.route == Route::kFar && CanStillTry(decision.target);
 }
 
 void Request::ContinueNear(const Decision& decision) {
@@ -522,12 +597,10 @@ void Request::ContinueNear(const Decision& decision) {
     discarded_tokens_ = 0;
     Emit(draft_->TakeAll(), kNearSource);
   }
-  const bool can_continue =
-      core_->near()->Describe().capabilities.continuation == Continuation::kExact;
-  if (!released_.empty() && !can_continue) {
-    if (!CanRetract()) return Fail(absl::UnavailableError("near cannot go on from what is out"));
-    RetractAll();
+  if (!NearCanGoOn()) {
+    return Fail(absl::UnavailableError("near cannot go on from what is out"));
   }
+  if (!released_.empty() && !NearContinues()) RetractAll();
   StartNear(decision, /*judged=*/false);
 }
 

@@ -152,9 +152,23 @@ TEST_F(DecisionLogTest, AMissingFileIsNotFound) {
   EXPECT_TRUE(absl::IsNotFound(DecisionLog::OpenReadOnly(dir_.File("none.db")).status()));
 }
 
-TEST_F(DecisionLogTest, AnotherFilesContentIsRefused) {
+TEST_F(DecisionLogTest, ADamagedFileIsKeptAsideAndANewLogBegins) {
   std::ofstream(path_) << std::string(5000, 'x');
-  EXPECT_TRUE(absl::IsDataLoss(DecisionLog::Open({.path = path_}).status()));
+  EXPECT_TRUE(absl::IsDataLoss(DecisionLog::OpenReadOnly(path_).status()));
+  auto log = MustOpen();
+  ASSERT_TRUE(log->Append(Record("a"), false, absl::Hours(1)).ok());
+  EXPECT_EQ(log->Read(10)->size(), 1u);
+  const std::string aside = path_ + ".damaged-" + std::to_string(absl::ToUnixSeconds(clock_.Now()));
+  EXPECT_THAT(log->warning(), HasSubstr(aside));
+  std::stringstream kept;
+  kept << std::ifstream(aside).rdbuf();
+  EXPECT_EQ(kept.str(), std::string(5000, 'x'));
+}
+
+TEST_F(DecisionLogTest, AFolderThatCannotBeWrittenIsUnavailable) {
+  auto log = DecisionLog::Open({.path = dir_.File("none/decisions.db")});
+  EXPECT_TRUE(absl::IsUnavailable(log.status())) << log.status();
+  EXPECT_EQ(MustOpen()->warning(), "");
 }
 
 TEST_F(DecisionLogTest, AFailedWriteIsCounted) {

@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "tests/testing/router_bench.h"
+#include "tests/testing/temp_dir.h"
 
 namespace nearfar {
 namespace {
@@ -17,6 +19,7 @@ using testing::EventRecorder;
 using testing::FakeBackend;
 using testing::FakeCall;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class RouterTest : public testing::RouterBench {};
 
@@ -300,10 +303,127 @@ TEST_F(RouterTest, AFarThatSpeaksIsNotGivenUp) {
   policy->choose = FarThenNear();
   auto events = Start(Ask("q"));
   far().last().Say("slow");
-  timer->Advance(absl::Seconds(90));
-  EXPECT_FALSE(far().last().cancelled());
+  for (int i = 0; i < 6; ++i) {
+    timer->Advance(absl::Seconds(14));
+    EXPECT_FALSE(far().last().cancelled());
+    far().last().Say(".");
+  }
   far().last().Say(" but fine").Finish();
-  EXPECT_EQ(events->finished()->text, "slow but fine");
+  EXPECT_EQ(events->finished()->text, "slow...... but fine");
+}
+
+TEST_F(RouterTest, AFarThatFallsSilentIsContinuedByNear) {
+  policy->choose = FarThenNear();
+  auto events = Start(Ask("q"));
+  far().last().Say("one");
+  timer->Advance(absl::Seconds(10));
+  far().last().Say(" two");
+  timer->Advance(absl::Seconds(15) - absl::Milliseconds(1));
+  EXPECT_FALSE(far().last().cancelled());
+  timer->Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(far().last().cancelled());
+  ASSERT_EQ(near->calls(), 1);
+  EXPECT_EQ(near->last().request().assistant_prefix, "one two");
+  near->last().Say(" three").Finish();
+  EXPECT_EQ(events->finished()->text, "one two three");
+  EXPECT_EQ(events->finished()->flag_reason, "far_failed");
+  EXPECT_EQ(events->finished()->far_usage.completion_tokens, 2);
+}
+
+TEST_F(RouterTest, ASlowFarIsWaitedForAsItsSpeedAsks) {
+  policy->choose = FarThenNear();
+  far().measured.decode_tokens_per_second = 0.5;
+  Start(Ask("q"));
+  far().last().Say("one");
+  timer->Advance(absl::Seconds(39));
+  EXPECT_FALSE(far().last().cancelled());
+  timer->Advance(absl::Seconds(1));
+  EXPECT_TRUE(far().last().cancelled()) << "twenty times two seconds";
+  call->Cancel();
+}
+
+TEST_F(RouterTest, AFarThatFallsSilentIsKeptWhereNobodyCouldGoOn) {
+  near->description.capabilities.continuation = Continuation::kNone;
+  policy->choose = FarThenNear();
+  auto events = Start(Ask("q"));
+  far().last().Say("one");
+  timer->Advance(absl::Seconds(60));
+  EXPECT_FALSE(far().last().cancelled());
+  far().last().Say(" two").Finish();
+  EXPECT_EQ(events->finished()->text, "one two");
+}
+
+TEST_F(RouterTest, AGatewayLeavesASilentTargetForAnother) {
+  near = nullptr;
+  AddFar("other", Continuation::kExact);
+  policy->choose = FarThenNear();
+  auto events = Start(Ask("q"));
+  timer->Advance(absl::Seconds(20));
+  EXPECT_TRUE(far().last().cancelled());
+  FakeBackend& other = *far_sides["other"];
+  ASSERT_EQ(other.calls(), 1);
+  timer->Advance(absl::Seconds(60));
+  EXPECT_FALSE(other.last().cancelled()) << "nobody else is left: the deadline alone counts";
+  other.last().Say("yes").Finish();
+  EXPECT_EQ(events->finished()->source, "other");
+}
+
+TEST_F(RouterTest, ABreakerThatOpensBeforeTheHandoverLeavesTheDraftAlone) {
+  ExitAfter(2);
+  policy->reconsider = [after = policy->reconsider](Signals signals) {
+    // A policy that looked before the breaker opened.
+    if (!signals.draft->finished) signals.far[0].health = Health::kHealthy;
+    return after(signals);
+  };
+  far().state = Health::kBreakerOpen;
+  auto events = Start(Ask("q"));
+  near->last().SayWords("my own words").Finish();
+  EXPECT_FALSE(near->last().cancelled());
+  EXPECT_EQ(near->calls(), 1);
+  EXPECT_EQ(far().calls(), 0);
+  EXPECT_EQ(events->finished()->text, "my own words");
+}
+
+TEST_F(RouterTest, ATargetWhoseBreakerIsOpenIsNotCalled) {
+  policy->choose = FarThenNear();
+  far().state = Health::kBreakerOpen;
+  auto events = Start(Ask("q"));
+  EXPECT_EQ(far().calls(), 0);
+  near->last().Say("near").Finish();
+  EXPECT_EQ(events->finished()->flag_reason, "breaker_open");
+  EXPECT_EQ(Records()[0].egress_bytes, 0);
+}
+
+// --- what a server says --------------------------------------------------------------------------
+
+TEST_F(RouterTest, AServersWordsReachTheCallerAndNeverTheLog) {
+  policy->choose = FarThenNear();
+  const absl::Status quoted = absl::InvalidArgumentError("cannot answer 'my secret \xff'");
+  auto fallen_back = Start(Ask("my secret"));
+  far().last().Fail(quoted, ErrorKind::kBadRequest);
+  near->last().Say("near").Finish();
+  const Decision decision = fallen_back->finished()->decision;
+  EXPECT_EQ(decision.reason, Reason::kFarFailed);
+  EXPECT_EQ(decision.detail, "far target 'home': bad_request (INVALID_ARGUMENT)");
+
+  auto failed = Start(Ask("my secret"));
+  near->script = [](FakeCall& call) { call.Fail(absl::InternalError("broken")); };
+  far().last().Fail(quoted, ErrorKind::kBadRequest);
+  EXPECT_THAT(failed->failed()->decision.detail, Not(HasSubstr("secret")));
+
+  policy->choose = [](const Signals& signals) {
+    return signals.far[0].health == Health::kUnreachable ? To(Route::kRefuse, Reason::kOffline)
+                                                         : To(Route::kFar, Reason::kFixed, "home");
+  };
+  auto refused = Start(Ask("my secret"));
+  far().last().Fail(quoted, ErrorKind::kBadRequest);
+  EXPECT_EQ(refused->failed()->status.message(), "cannot answer 'my secret \xEF\xBF\xBD'");
+  const auto records = Records();
+  ASSERT_EQ(records.size(), 3u);
+  for (const LogRow& row : records) {
+    EXPECT_THAT(row.detail, Not(HasSubstr("secret")));
+    EXPECT_THAT(row.record_json, Not(HasSubstr("secret")));
+  }
 }
 
 // --- (a) money -----------------------------------------------------------------------------------
@@ -550,7 +670,7 @@ TEST_F(RouterTest, ATaintedSessionStaysHome) {
   Start(query);
   EXPECT_EQ(far().calls(), 1);
   call->Cancel();
-  router().ClearTaint("alice");
+  EXPECT_TRUE(router().ClearTaint("alice").ok());
   query.session_key = "alice";
   Start(query);
   EXPECT_EQ(far().calls(), 2);
@@ -560,6 +680,154 @@ TEST_F(RouterTest, ATaintedSessionStaysHome) {
     EXPECT_EQ(records[i].egress_bytes, 0);
     EXPECT_TRUE(records[i].tainted);
   }
+}
+
+// Taints every session; once tainted stays home, else goes far.
+std::function<Decision(const Signals&)> FarUnlessTainted() {
+  return [](const Signals& signals) {
+    Decision decision;
+    decision.route = signals.tainted ? Route::kNear : Route::kFar;
+    decision.reason = signals.tainted ? Reason::kTainted : Reason::kFixed;
+    decision.target = signals.tainted ? "" : "home";
+    return decision;
+  };
+}
+
+std::function<Decision(const Signals&)> TaintTheSession() {
+  return [](const Signals&) {
+    Decision decision;
+    decision.reason = Reason::kRule;
+    decision.taint = Taint::kSession;
+    return decision;
+  };
+}
+
+TEST_F(RouterTest, TaintOutlastsTheProcessUntilItsUserClearsIt) {
+  const testing::TempDir folder;
+  taint_path = folder.File("taint.db");
+  Query query = Ask("my password is x");
+  query.session_key = "alice";
+  policy->choose = TaintTheSession();
+  Start(query);
+  Records();  // the process ends
+  policy->choose = FarUnlessTainted();
+  EXPECT_EQ(Start(query)->started()->decision.reason, Reason::kTainted);
+  query.session_key = "bob";
+  Start(query);
+  EXPECT_EQ(far().calls(), 1);
+  EXPECT_TRUE(router().ClearTaint("alice").ok());
+  Records();
+  query.session_key = "alice";
+  Start(query);
+  EXPECT_EQ(far().calls(), 2);
+  call->Cancel();
+}
+
+TEST_F(RouterTest, ATaintFileThatCannotBeReadKeepsEverySessionHome) {
+  const testing::TempDir folder;
+  taint_path = folder.path();  // no file at all
+  policy->choose = FarUnlessTainted();
+  Query query = Ask("q");
+  Start(query);
+  EXPECT_EQ(far().calls(), 1) << "without a session there is nothing to remember";
+  call->Cancel();
+  query.session_key = "alice";
+  EXPECT_EQ(Start(query)->started()->decision.reason, Reason::kTainted);
+  call->Cancel();
+  EXPECT_TRUE(absl::IsUnavailable(router().ClearTaint("alice")));
+  const absl::Status status = router().status().taint;
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr(folder.path()));
+}
+
+TEST_F(RouterTest, ClearTaintNamesWhatIsWrongWithAKey) {
+  EXPECT_TRUE(absl::IsInvalidArgument(router().ClearTaint("")));
+  EXPECT_TRUE(absl::IsInvalidArgument(router().ClearTaint(std::string(257, 'a'))));
+  EXPECT_TRUE(router().ClearTaint(std::string(256, 'a')).ok());
+  EXPECT_TRUE(router().status().taint.ok());
+}
+
+TEST_F(RouterTest, ALateTaintIsRemembered) {
+  RejectDrafts();
+  policy->reconsider = [](const Signals& signals) {
+    Decision decision = To(signals.draft->finished ? Route::kNear : Route::kDraft);
+    decision.taint = signals.draft->finished ? Taint::kNone : Taint::kSession;
+    return decision;
+  };
+  Query query = Ask("q");
+  query.session_key = "alice";
+  Start(query);
+  near->last().Say("draft").Finish();
+  policy->choose = FarUnlessTainted();
+  EXPECT_EQ(Start(query)->started()->decision.reason, Reason::kTainted);
+  call->Cancel();
+  const auto records = Records();
+  EXPECT_TRUE(records[1].tainted);
+}
+
+TEST_F(RouterTest, ATaintThatComesWithTheWordToEscalateKeepsTheDraftHome) {
+  RejectDrafts();
+  policy->reconsider = [](const Signals& signals) {
+    if (signals.tainted) return To(Route::kNear, Reason::kTainted);
+    Decision decision = To(Route::kFar, Reason::kDraftRejected, "home");
+    decision.taint = Taint::kTurn;
+    return decision;
+  };
+  auto events = Start(Ask("q"));
+  near->last().Say("draft").Finish();
+  EXPECT_EQ(far().calls(), 0);
+  EXPECT_EQ(events->finished()->text, "draft");
+  EXPECT_EQ(events->finished()->flag_reason, "tainted");
+}
+
+TEST_F(RouterTest, StopsAreScannedAndCountedAsWhatTheyAre) {
+  policy->scan = [](std::string_view text) {
+    TextFindings findings;
+    if (text.find("4111") != std::string_view::npos) findings.pii = static_cast<PiiSet>(Pii::kCard);
+    return findings;
+  };
+  PiiSet seen = 0;
+  policy->choose = [&](const Signals& signals) {
+    seen = signals.prompt.findings.pii;
+    return To(Route::kFar, Reason::kFixed, "home");
+  };
+  Query query = Ask("hello");
+  query.stop = {"card 4111"};
+  Start(query);
+  EXPECT_EQ(seen, static_cast<PiiSet>(Pii::kCard));
+  call->Cancel();
+  EXPECT_EQ(Records()[0].egress_bytes, 5 + 9);
+}
+
+TEST_F(RouterTest, EachTargetKnowsASessionByANameOfItsOwn) {
+  const testing::TempDir folder;
+  taint_path = folder.File("taint.db");
+  AddFar("other", Continuation::kExact);
+  Query query = Ask("q");
+  query.session_key = "alice@example.com";
+  std::set<std::string> names;
+  for (const char* target : {"home", "other"}) {
+    policy->choose = Always(To(Route::kFar, Reason::kFixed, target));
+    Start(query);
+    const std::string name = far_sides[target]->last().request().session_key;
+    EXPECT_EQ(name.size(), 64u);
+    names.insert(name);
+    call->Cancel();
+    Records();  // the process ends
+    Start(query);
+    EXPECT_EQ(far_sides[target]->last().request().session_key, name) << "KV reuse needs the same";
+    call->Cancel();
+  }
+  EXPECT_EQ(names.size(), 2u);
+  query.session_key = "";
+  Start(query);
+  EXPECT_EQ(far_sides["other"]->last().request().session_key, "");
+  call->Cancel();
+  policy->choose = Always(To(Route::kNear));
+  query.session_key = "alice@example.com";
+  Start(query);
+  EXPECT_EQ(near->last().request().session_key, "alice@example.com");
+  call->Cancel();
 }
 
 TEST_F(RouterTest, SecretsInEarlierTurnsAndToolResultsAreSeen) {

@@ -65,6 +65,7 @@ class RouterBench : public ::testing::Test {
     log = *std::move(opened);
     options.ledger = ledger;
     options.log = log;
+    options.taint_path = taint_path;
     options.signal_sources = {std::make_shared<NoSignals>()};
     options.clock = clock.function();
     options.uniform = [] { return 0.5; };
@@ -141,6 +142,7 @@ class RouterBench : public ::testing::Test {
   std::optional<double> limit_usd;
   std::shared_ptr<Ledger> ledger;
   std::shared_ptr<DecisionLog> log;
+  std::string taint_path;  // empty = memory only
   std::shared_ptr<RouterCall> call;
   int max_active = 64;
 

@@ -20,6 +20,7 @@
 #include "router/cli/command.h"
 #include "router/cli/exit_codes.h"
 #include "router/decision_log.h"
+#include "router/internal/sqlite.h"
 #include "tests/router/cli/captured_terminal.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_model.h"
@@ -276,6 +277,35 @@ TEST_F(Commands, AskAnswersWithATinyModelAndTheLogTellsOfIt) {
   EXPECT_THAT(shown.out, Not(HasSubstr("abc")));
   EXPECT_THAT(RunNearfar({"log", "stats"}).out, HasSubstr("100 %"));
   EXPECT_THAT(RunNearfar({"log", "show", "--json"}).out, HasSubstr("{"));
+}
+
+TEST_F(Commands, AskGoesOnWithADamagedLogAndTellsOfIt) {
+  const std::string path = testing::WriteTinyModel({});
+  std::filesystem::create_directories(state_.File("state"));
+  Write("state/decisions.db", std::string(5000, 'x'));
+  const std::vector<std::string> ask = {"ask",     "abc", "--policy",     "offline",
+                                        "--model", path,  "--max-tokens", "1"};
+  const ProgramRun run = RunNearfar(ask);
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("moved aside to"));
+  EXPECT_THAT(RunNearfar({"log", "show"}).out, HasSubstr("near"));
+  std::filesystem::remove(state_.File("state/decisions.db"));
+  std::filesystem::create_directory(state_.File("state/decisions.db"));
+  const ProgramRun without = RunNearfar(ask);
+  EXPECT_EQ(without.code, kExitOk) << without.err;
+  EXPECT_THAT(without.err, HasSubstr("no decision is logged"));
+}
+
+TEST_F(Commands, AskTellsOfARecordThatCouldNotBeWritten) {
+  const std::string path = testing::WriteTinyModel({});
+  std::filesystem::create_directories(state_.File("state"));
+  auto log = internal::SqliteDb::Open(state_.File("state/decisions.db"));
+  ASSERT_TRUE(log.ok()) << log.status();
+  ASSERT_TRUE(log->Exec("CREATE TABLE decision(expires_ns INTEGER, time_ns INTEGER)").ok());
+  const ProgramRun run =
+      RunNearfar({"ask", "abc", "--policy", "offline", "--model", path, "--max-tokens", "1"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("decision log: 1 record could not be written"));
 }
 
 TEST_F(Commands, ExplainRunsNoModelAndLeavesNoRecord) {

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <random>
 #include <thread>
 
@@ -291,6 +292,46 @@ TEST_F(DaemonTest, ExplainTellsWithoutAnswering) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.decision().route(), v1::ROUTE_NEAR);
   EXPECT_EQ(near->engine()->stats().prefill_tokens, 0);
+}
+
+TEST_F(DaemonTest, ClearTaintEndsASessionsTaintAndRefusesWhatIsNoKey) {
+  auto near = Run(NearConfig("unix:/nonexistent/far.sock",
+                             absl::StrCat(kFixedFar,
+                                          "rules: [{name: keep, when: {keyword: [password]}, "
+                                          "then: {route: near, taint: session}}]\n")));
+  ASSERT_TRUE(near);
+  const auto stub = v1::RouterService::NewStub(ToNear());
+  const auto clear = [&](const std::string& key) {
+    grpc::ClientContext context;
+    v1::ClearTaintRequest request;
+    request.set_session_key(key);
+    v1::ClearTaintResponse response;
+    return stub->ClearTaint(&context, request, &response).error_code();
+  };
+  const auto reason = [&](const std::string& text) {
+    v1::RoutedRequest request = Question(text);
+    request.set_session_key("alice");
+    return AskRouter(ToNear(), request).last().finished().decision().reason();
+  };
+  EXPECT_EQ(reason("my password is x"), "tainted");
+  EXPECT_EQ(reason("hello"), "tainted");
+  EXPECT_EQ(clear("alice"), grpc::StatusCode::OK);
+  EXPECT_EQ(reason("hello"), "far_failed");
+  EXPECT_EQ(clear(""), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(clear(std::string(257, 'a')), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(DaemonTest, NeitherALogNorATaintFileThatIsDamagedStopsNear) {
+  DaemonConfig config = NearConfig("", kFixedNear);
+  std::filesystem::create_directory(config.state_dir);
+  bench_.Write("state/decisions.db", std::string(5000, 'x'));
+  bench_.Write("state/taint.db", std::string(5000, 'x'));
+  auto near = Run(config);
+  ASSERT_TRUE(near);
+  EXPECT_TRUE(AskRouter(ToNear(), Question("x")).finished());
+  const v1::GetHealthResponse health = RouterHealth(ToNear());
+  EXPECT_NE(health.taint_status(), "");
+  EXPECT_EQ(health.lost_records(), 0);
 }
 
 TEST_F(DaemonTest, HealthTellsPolicyModelBudgetAndReloads) {

@@ -267,7 +267,8 @@ TEST_F(ProgramTest, StateIsForItsOwnerOnly) {
   bench_.WritePolicy("policy.yaml", "", kFixedNear);
   auto process = RunDaemon(WriteDaemonFile(bench_.quick_model()));
   AskRouter(Connect(), Question("x"));
-  for (const char* name : {"state", "state/ledger.db", "state/decisions.db", "d.sock"}) {
+  for (const char* name :
+       {"state", "state/ledger.db", "state/decisions.db", "state/taint.db", "d.sock"}) {
     EXPECT_EQ(std::filesystem::status(bench_.File(name)).permissions() &
                   static_cast<std::filesystem::perms>(077),
               std::filesystem::perms::none)

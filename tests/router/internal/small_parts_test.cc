@@ -1,12 +1,22 @@
-// Holds the small parts of router/internal/: timer.h, pacing.h, taint_table.h, log_writer.h.
+// Holds the small parts of router/internal/: timer.h, pacing.h, salted_hash.h, taint_file.h,
+// taint_table.h, log_writer.h.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <sstream>
 
 #include "absl/synchronization/notification.h"
 #include "router/internal/log_writer.h"
 #include "router/internal/pacing.h"
+#include "router/internal/salted_hash.h"
 #include "router/internal/taint_table.h"
 #include "router/internal/timer.h"
+#include "tests/testing/temp_dir.h"
 
 namespace nearfar::internal {
 namespace {
@@ -126,19 +136,102 @@ TEST(TaintTable, KeepsAndClears) {
   table.Add("a");
   EXPECT_TRUE(table.Contains("a"));
   EXPECT_FALSE(table.Contains("b"));
-  table.Clear("a");
+  EXPECT_TRUE(table.Clear("a").ok());
   EXPECT_FALSE(table.Contains("a"));
+  EXPECT_TRUE(table.Clear("never tainted").ok());
   table.Add("a");
   EXPECT_TRUE(table.Contains("a"));
 }
 
 TEST(TaintTable, ForgetsNoneWhenItOverflows) {
-  TaintTable table(10);
+  TaintTable table("", 10);
   for (int i = 0; i < 5000; ++i) table.Add("tainted-" + std::to_string(i));
   for (int i = 0; i < 5000; ++i) ASSERT_TRUE(table.Contains("tainted-" + std::to_string(i))) << i;
   int wrongly = 0;
   for (int i = 0; i < 5000; ++i) wrongly += table.Contains("clean-" + std::to_string(i));
   EXPECT_LT(wrongly, 50);
+  EXPECT_TRUE(absl::IsFailedPrecondition(table.Clear("tainted-0")));
+  EXPECT_TRUE(table.Contains("tainted-0"));
+  EXPECT_TRUE(table.Clear("tainted-4999").ok()) << "still told from the others";
+}
+
+TEST(TaintTable, OutlastsItsProcessWithoutANameOnTheDisk) {
+  const testing::TempDir folder;
+  const std::string path = folder.File("taint.db");
+  TaintTable table(path);
+  ASSERT_TRUE(table.status().ok()) << table.status();
+  table.Add("alice");
+  table.Add("bob");
+  // As after kill -9: nobody closed the first one.
+  TaintTable other(path);
+  EXPECT_TRUE(other.Contains("alice"));
+  EXPECT_FALSE(other.Contains("carol"));
+  EXPECT_EQ(other.FarName("home", "alice"), table.FarName("home", "alice"));
+  EXPECT_TRUE(table.Clear("alice").ok());
+  TaintTable third(path);
+  EXPECT_FALSE(third.Contains("alice"));
+  EXPECT_TRUE(third.Contains("bob"));
+  std::stringstream bytes;
+  for (const char* side : {"", "-wal"}) bytes << std::ifstream(path + side).rdbuf();
+  EXPECT_THAT(bytes.str(), ::testing::Not(::testing::HasSubstr("alice")));
+  struct stat info;
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST(TaintTable, OverflowingFilesForgetNone) {
+  const testing::TempDir folder;
+  const std::string path = folder.File("taint.db");
+  {
+    TaintTable table(path, 4);
+    for (int i = 0; i < 20; ++i) table.Add("tainted-" + std::to_string(i));
+  }
+  TaintTable table(path, 4);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(table.Contains("tainted-" + std::to_string(i))) << i;
+}
+
+TEST(TaintTable, ADamagedFileClosesIt) {
+  const testing::TempDir folder;
+  const std::string path = folder.File("taint.db");
+  std::ofstream(path) << std::string(5000, 'x');
+  TaintTable table(path);
+  EXPECT_TRUE(absl::IsUnavailable(table.status())) << table.status();
+  EXPECT_TRUE(table.Contains("anybody"));
+  EXPECT_TRUE(absl::IsUnavailable(table.Clear("anybody")));
+  table.Add("anybody");
+  EXPECT_TRUE(table.Contains("somebody"));
+}
+
+TEST(TaintTable, AFullDiskClosesItUntilThereIsRoom) {
+  const testing::TempDir folder;
+  const std::string path = folder.File("taint.db");
+  TaintTable table(path);
+  rlimit old;
+  getrlimit(RLIMIT_FSIZE, &old);
+  auto handler = signal(SIGXFSZ, SIG_IGN);
+  rlimit none = {0, old.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &none);
+  table.Add("alice");
+  table.WriteWaiting();
+  setrlimit(RLIMIT_FSIZE, &old);
+  signal(SIGXFSZ, handler);
+  EXPECT_FALSE(table.status().ok());
+  EXPECT_TRUE(table.Contains("bob")) << "closed";
+  table.WriteWaiting();
+  EXPECT_TRUE(table.status().ok()) << table.status();
+  EXPECT_FALSE(table.Contains("bob"));
+  EXPECT_TRUE(TaintTable(path).Contains("alice"));
+}
+
+TEST(SaltedHash, IsHmacSha256) {
+  // By Python's hmac module, of purpose, a zero byte and text.
+  const std::string hash = SaltedHash("Jefe", "what do ya want", "for nothing?");
+  EXPECT_EQ(hash, "adf13648edae17564744ff0aef28b138a329fa4a8104ff63388d270cef395d2b");
+  EXPECT_NE(SaltedHash("Jeff", "what do ya want", "for nothing?"), hash);
+  EXPECT_NE(SaltedHash("Jefe", "what do ya wan", "for nothing?"), hash);
+  ASSERT_TRUE(NewSalt().ok());
+  EXPECT_EQ(NewSalt()->size(), 64u);
+  EXPECT_NE(*NewSalt(), *NewSalt());
 }
 
 // --- log writer ----------------------------------------------------------------------------------
