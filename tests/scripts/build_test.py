@@ -43,6 +43,13 @@ class Building(unittest.TestCase):
         self.assertIn("building dev: 100 % of 1 steps", done.stdout)
         self.assertIn("Configuring done", (self.root / "build" / "dev.log").read_text())
 
+    def test_nothing_to_do_is_told_too(self):
+        (self.root / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\n"
+                                                  "project(empty LANGUAGES NONE)\n")
+        done = self.run_script("dev")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"^built dev \(\d+ s\)$")
+
     def test_a_failure_shows_its_errors_and_the_log(self):
         done = self.run_script("dev", "bad")
         self.assertEqual(done.returncode, 1)
