@@ -121,6 +121,8 @@ TEST_F(Commands, WrongUseIsExit64) {
       {"log", "show", "--limit", "0"},
       {"log", "stats", "--since", "yesterday"},
       {"models", "inspect"},
+      {"policy", "reload"},
+      {"policy", "reload", "--daemon", "/x", "--cert", "c.pem"},
   };
   for (const auto& words : wrong) {
     const ProgramRun run = RunNearfar(words);
@@ -132,7 +134,7 @@ TEST_F(Commands, WrongUseIsExit64) {
 
 TEST_F(Commands, AGroupTellsItsCommands) {
   EXPECT_THAT(RunNearfar({"policy", "chek"}).err,
-              HasSubstr("policy needs one of: check, explain, show (try: nearfar policy --help)"));
+              HasSubstr("policy needs one of: check, explain, show, reload (try: nearfar policy --help)"));
   EXPECT_THAT(RunNearfar({"chta"}).err,
               HasSubstr("nearfar needs one of: ask, chat, generate, policy"));
 }

@@ -1,0 +1,169 @@
+// The commands that speak to a daemon, against one that says what a test has it say.
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "nearfar/v1/router.grpc.pb.h"
+#include "router/cli/exit_codes.h"
+#include "tests/router/cli/captured_terminal.h"
+#include "tests/testing/temp_dir.h"
+
+namespace nearfar::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kMostRequestBytes = 64 << 10;
+
+class ScriptedRouter : public v1::RouterService::Service {
+ public:
+  using Writer = grpc::ServerWriter<v1::RoutedResponse>;
+
+  grpc::Status Generate(grpc::ServerContext* context, const v1::RoutedRequest*,
+                        Writer* writer) override {
+    return generate(context, writer);
+  }
+  grpc::Status ReloadPolicy(grpc::ServerContext*, const v1::ReloadPolicyRequest*,
+                            v1::ReloadPolicyResponse* response) override {
+    response->set_policy_name("mine");
+    response->set_policy_revision("0123456789abcdef");
+    return reload;
+  }
+
+  std::function<grpc::Status(grpc::ServerContext*, Writer*)> generate;
+  grpc::Status reload;
+};
+
+class Daemon : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(address_, grpc::InsecureServerCredentials());
+    builder.RegisterService(&router_);
+    builder.SetMaxReceiveMessageSize(kMostRequestBytes);
+    server_ = builder.BuildAndStart();
+    ASSERT_NE(server_, nullptr);
+  }
+  ProgramRun Ask(const std::string& text) {
+    return RunNearfar({"ask", text, "--daemon", address_});
+  }
+
+  testing::TempDir folder_;
+  const std::string address_ = absl::StrCat("unix:", folder_.File("daemon.sock"));
+  ScriptedRouter router_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+v1::RoutedResponse Started() {
+  v1::RoutedResponse response;
+  response.mutable_started()->set_request_id("r1");
+  return response;
+}
+
+TEST_F(Daemon, AFailureIsToldInTheDaemonsOwnWords) {
+  const std::string words = "refused: near_failed: its circuit breaker is open";
+  router_.generate = [&](grpc::ServerContext*, ScriptedRouter::Writer* writer) {
+    writer->Write(Started());
+    v1::RoutedResponse response;
+    response.mutable_failed()->set_message(words);
+    writer->Write(response);
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, words);
+  };
+  const ProgramRun run = Ask("hi");
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_EQ(run.err, absl::StrCat("nearfar: ", words, "\n"));
+}
+
+TEST_F(Daemon, ARefusalIsNotTakenForSilence) {
+  router_.generate = [](grpc::ServerContext* context, ScriptedRouter::Writer*) {
+    context->AddTrailingMetadata("nearfar-error", "unavailable");
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the daemon is shutting down");
+  };
+  const ProgramRun run = Ask("hi");
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_EQ(run.err, "nearfar: the daemon is shutting down\n");
+}
+
+TEST_F(Daemon, AnAnswerThatBreaksOffIsSaidToHaveBegun) {
+  router_.generate = [](grpc::ServerContext*, ScriptedRouter::Writer* writer) {
+    writer->Write(Started());
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  };
+  const ProgramRun run = Ask("hi");
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.err, HasSubstr("broke the answer off: Socket closed"));
+  EXPECT_THAT(run.err, Not(HasSubstr("cannot be reached")));
+}
+
+TEST_F(Daemon, NothingIsSentOfAQuestionThatIsNotUtf8) {
+  router_.generate = [](grpc::ServerContext*, ScriptedRouter::Writer*) {
+    ADD_FAILURE() << "it was sent";
+    return grpc::Status::OK;
+  };
+  const ProgramRun run = Ask("caf\xE9");
+  EXPECT_EQ(run.code, kExitData);
+  EXPECT_THAT(run.err, HasSubstr("messages[0].content: is not valid UTF-8"));
+  EXPECT_EQ(RunNearfar({"ask", "caf\xE9", "--daemon", address_, "--explain"}).code, kExitData);
+}
+
+TEST_F(Daemon, AQuestionThatIsTooLargeNamesTheLimit) {
+  const ProgramRun run = Ask(std::string(kMostRequestBytes + 1, 'a'));
+  EXPECT_EQ(run.code, kExitData);
+  EXPECT_THAT(run.err, HasSubstr("limits.max_request_bytes"));
+}
+
+TEST_F(Daemon, ACertificateFileThatHoldsNothingIsNotLeftOut) {
+  const ProgramRun run = RunNearfar({"ask", "hi", "--daemon", address_, "--ca", folder_.path()});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, HasSubstr(absl::StrCat(folder_.path(), ": holds nothing")));
+}
+
+TEST_F(Daemon, StopsMayBeRepeatedAndTheQuestionMayFollow) {
+  router_.generate = [](grpc::ServerContext*, ScriptedRouter::Writer* writer) {
+    v1::RoutedResponse response;
+    response.mutable_finished()->set_source("near");
+    writer->Write(response);
+    return grpc::Status::OK;
+  };
+  const ProgramRun run =
+      RunNearfar({"ask", "--daemon", address_, "--stop", "a", "--stop", "b", "hi"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+}
+
+TEST_F(Daemon, ReloadTellsWhatIsInForce) {
+  const ProgramRun run = RunNearfar({"policy", "reload", "--daemon", address_});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_EQ(run.out, "mine is in force, revision 0123456789ab\n");
+  EXPECT_EQ(RunNearfar({"policy", "reload", "--daemon", address_, "--json"}).out,
+            "{\"name\":\"mine\",\"revision\":\"0123456789abcdef\"}\n");
+}
+
+TEST_F(Daemon, ReloadTellsEveryMistake) {
+  std::string mistakes;
+  for (int line = 1; line <= 400; ++line) {
+    absl::StrAppend(&mistakes, "policy.yaml:", line, ":1: rules: is wrong (correct it)\n");
+  }
+  router_.reload = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, mistakes);
+  const ProgramRun run = RunNearfar({"policy", "reload", "--daemon", address_});
+  EXPECT_EQ(run.code, kExitConfig);
+  EXPECT_THAT(run.err, HasSubstr("policy.yaml:1:1: "));
+  EXPECT_THAT(run.err, HasSubstr("policy.yaml:400:1: "));
+  EXPECT_EQ(run.out, "");
+}
+
+TEST(Reload, OfADaemonThatIsNotThereIsExit69) {
+  const testing::TempDir folder;
+  const ProgramRun run = RunNearfar({"policy", "reload", "--daemon", folder.File("no")});
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.err, HasSubstr("cannot be reached"));
+}
+
+}  // namespace
+}  // namespace nearfar::cli
