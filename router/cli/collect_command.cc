@@ -102,8 +102,10 @@ class CollectCommand : public Command {
   int AskAll(const std::vector<Question>& questions, const std::unordered_set<std::string>& known,
              Backend* near, Backend* far, Terminal* terminal) const {
     std::ofstream out(out_, std::ios::app);
-    if (!out)
-      return terminal->Fail(absl::PermissionDeniedError(absl::StrCat(out_, ": cannot be written")));
+    if (!out) {
+      terminal->Error(absl::StrCat(out_, ": cannot be written"));
+      return kExitCantCreate;
+    }
     double near_right = 0, far_right = 0;
     int asked = 0;
     for (const Question& question : questions) {

@@ -161,7 +161,7 @@ TEST_F(Commands, StopsMayBeRepeatedAndTheTextMayFollow) {
   EXPECT_EQ(run.code, kExitOk) << run.err;
 }
 
-TEST_F(Commands, CollectIntoAFileThatCannotBeLookedAtIsAnError) {
+TEST_F(Commands, CollectTellsOfAFileThatCannotBeLookedAtOrWritten) {
   const std::string questions = Write(
       "q.jsonl", R"({"id": "a", "kind": "k", "level": 1, "template": "t", "question": "2 + 2?", )"
                  R"("answer": "4", "metric": "number"})"
@@ -172,6 +172,11 @@ TEST_F(Commands, CollectIntoAFileThatCannotBeLookedAtIsAnError) {
       RunNearfar({"collect", "--questions", questions, "--near", "x", "--out", circle});
   EXPECT_EQ(run.code, kExitNoPermission);
   EXPECT_THAT(run.err, HasSubstr(absl::StrCat(circle, ": cannot be looked at")));
+  const std::string nowhere = state_.File("no/such/folder");
+  const ProgramRun unwritten = RunNearfar({"collect", "--questions", questions, "--near",
+                                           testing::WriteTinyModel({}), "--out", nowhere});
+  EXPECT_EQ(unwritten.code, kExitCantCreate);
+  EXPECT_THAT(unwritten.err, HasSubstr(absl::StrCat(nowhere, ": cannot be written")));
 }
 
 TEST_F(Commands, AModelThatIsKnownButNotHereTellsHowToFetchIt) {
