@@ -15,8 +15,9 @@ usage: scripts/bench_peer.sh [--pairs N] [--threads "1 2"] [--prefill N] [--deco
                              [--program FILE] [MODEL ...]
 
 Prints tokens per second of nearfar and llama.cpp with their ratio, as a Markdown table. MODEL is a
-name that scripts/models.sh knows; default: the three default files. --program takes an engine_bench
-that is built already. Run it on a quiet machine: both sides suffer from a busy core, llama.cpp more.
+name or alias that scripts/models.sh knows; default: the three default files. --program takes an
+engine_bench that is built already. Run it on a quiet machine: both sides suffer from a busy core,
+llama.cpp more.
 
 example: scripts/bench_peer.sh --pairs 3 --threads 2 smollm2-135m-instruct-q4_1
 EOF
@@ -29,6 +30,10 @@ decode=128
 program=""
 models=()
 while (($#)); do
+  case "$1" in
+    --pairs|--threads|--prefill|--decode|--program)
+      (($# > 1)) || { echo "bench_peer.sh: $1 needs a value (see --help)" >&2; exit 64; } ;;
+  esac
   case "$1" in
     --pairs) pairs="$2"; shift 2 ;;
     --threads) threads="$2"; shift 2 ;;
@@ -59,6 +64,21 @@ build_nearfar() {
   program="$ROOT/build/release/tests/bench/engine_bench"
 }
 
+# name_of MODEL: the file's name without .gguf, of a name, an alias or a file of models.json.
+name_of() {
+  python3 - "$ROOT/scripts/models.json" "$1" <<'EOF'
+import json, sys
+wanted = sys.argv[2]
+for model in json.load(open(sys.argv[1], encoding="utf-8"))["models"]:
+    if wanted in (model["name"], model["file"], *model["aliases"]):
+        print(model["file"].removesuffix(".gguf"))
+        sys.exit()
+print(f"bench_peer.sh: no model is called '{wanted}' (scripts/models.sh --list tells the names)",
+      file=sys.stderr)
+sys.exit(64)
+EOF
+}
+
 # measure SIDE MODEL THREADS: one line of JSON.
 measure() {
   local file="$MODELS/$2.gguf"
@@ -70,7 +90,9 @@ measure() {
   fi
 }
 
-for model in "${models[@]}"; do
+for index in "${!models[@]}"; do
+  model="$(name_of "${models[index]}")" || exit
+  models[index]="$model"
   if [[ ! -f "$MODELS/$model.gguf" ]]; then "$ROOT/scripts/models.sh" "$model"; fi
 done
 install_peer
@@ -83,7 +105,11 @@ for model in "${models[@]}"; do
     for ((pair = 1; pair <= pairs; ++pair)); do
       for side in nearfar llama.cpp; do
         echo "bench_peer.sh: $model, $count thread(s), pair $pair of $pairs, $side" >&2
-        printf '%s\t%s\t%s\n' "$model" "$count" "$(measure "$side" "$model" "$count")" >>"$results"
+        line="$(measure "$side" "$model" "$count")" || {
+          echo "bench_peer.sh: measuring $side with $model failed" >&2
+          exit 70
+        }
+        printf '%s\t%s\t%s\n' "$model" "$count" "$line" >>"$results"
       done
     done
   done

@@ -40,6 +40,7 @@ progress() {
 if ! cmake --preset "$preset" >>"$log" 2>&1; then
   grep -nE -A 4 'CMake Error' "$log" | head -n 30
 elif cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}" 2>&1 | progress; then
+  echo "built $preset (${SECONDS} s)"  # also where there was nothing to do
   exit 0
 else
   grep -nE 'error|FAILED' "$log" | head -n 30

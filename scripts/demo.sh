@@ -169,7 +169,8 @@ start_near
 ask() {
   local file=$1 question=$2 answer code
   shift 2
-  answer=$("$nearfar" ask --daemon "$near_address" --json --max-tokens 64 "$@" -- "$question" 2>"$work/ask.err")
+  answer=$("$nearfar" ask --daemon "$near_address" --json --max-tokens 64 "$@" -- "$question" \
+    2>"$work/ask.err" </dev/null)
   code=$?
   if [ -z "$answer" ]; then
     echo "nearfar ask ended with code $code: $(cat "$work/ask.err")"
@@ -182,9 +183,12 @@ record["question"] = os.environ["QUESTION"]
 print(json.dumps(record))' >>"$file"
 }
 
+# show FILE: the answers as a table. A step that shows nothing is a step that went wrong.
+show() { python3 scripts/demo_table.py "$1" || die "the answers could not be shown"; }
+
 step "asking the questions of $questions"
 asked=0
-while IFS= read -r question <&3; do
+while IFS= read -r question <&3 || [ -n "$question" ]; do
   case "$question" in ''|'#'*) continue ;; esac
   ask "$work/answers.jsonl" "$question" --session "demo-$asked" || die "a question got no answer" 69
   asked=$((asked + 1))
@@ -192,7 +196,7 @@ while IFS= read -r question <&3; do
 done 3<"$questions"
 if [ -t 1 ]; then printf '\r'; fi
 [ "$asked" -gt 0 ] || die "$questions holds no question" 65
-python3 scripts/demo_table.py "$work/answers.jsonl"
+show "$work/answers.jsonl"
 
 step "the far process is killed (kill -9); the same questions go on"
 kill -9 "$far_pid" 2>/dev/null
@@ -216,24 +220,19 @@ fi
 for question in "${far_questions[@]}"; do
   ask "$work/killed.jsonl" "$question" "${far_option[@]}" || die "a question got no answer" 69
 done
-python3 scripts/demo_table.py "$work/killed.jsonl"
+show "$work/killed.jsonl"
 
-step "the far process is back, but a policy with a budget of 0.00003 USD is loaded (SIGHUP)"
+step "the far process is back, but a policy with a budget of 0.00003 USD is loaded"
 start_far
-loaded=$(grep -c "is in force" "$work/near.log")
 write_policy 0.00003
-kill -HUP "$near_pid"
-for _ in $(seq 100); do
-  [ "$(grep -c "is in force" "$work/near.log")" -gt "$loaded" ] && break
-  sleep 0.1
-done
+"$nearfar" policy reload --daemon "$near_address" || die "the policy was not loaded"
 for question in "${far_questions[@]}"; do
   ask "$work/wall.jsonl" "$question" --route far || die "a question got no answer" 69
 done
-python3 scripts/demo_table.py "$work/wall.jsonl"
+show "$work/wall.jsonl"
 
 step "what the daemon's log says"
-"$nearfar" log stats --log "$work/near-state/decisions.db"
+"$nearfar" log stats --log "$work/near-state/decisions.db" || die "the log could not be read"
 
 # --- did it go as told? ---------------------------------------------------------------------------
 
@@ -242,12 +241,13 @@ import json, sys
 load = lambda name: [json.loads(line) for line in open(f"{sys.argv[1]}/{name}.jsonl")]
 answers, killed, wall = load("answers"), load("killed"), load("wall")
 problems = []
-if any("error" in r for r in answers):
-    problems.append("a question was not answered")
-if any(r["route"] != "near" for r in answers
+for r in answers + killed + wall:
+    if "error" in r:
+        problems.append("no answer to '{}': {}".format(r["question"], r["error"]["message"]))
+if any(r.get("route", "near") != "near" for r in answers
        if "4111 1111" in r["question"] or "password" in r["question"].lower()):
     problems.append("a secret left the device")
-if not all(r.get("route") == "near" and r["flagged"] for r in killed):
+if not all(r.get("route") == "near" and r.get("flagged") for r in killed):
     problems.append("answers did not flow on, flagged, without the far side")
 if sum(r["cost_usd"] for r in answers + killed + wall) > 0.05 or not any(
         r.get("flag_reason") == "budget_spent" for r in wall):

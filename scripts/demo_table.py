@@ -44,7 +44,10 @@ def row_of(record):
 
 
 def main():
+    sys.stdout.reconfigure(encoding="utf-8")  # answers come in any script, whatever the locale says
     records = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8") if line.strip()]
+    if not records:
+        sys.exit(f"demo_table.py: {sys.argv[1]}: there is no answer to show")
     titles = ["question", "route", "reason", "conf.", "s", "USD", "answer"]
     rows = [[record["question"]] + row_of(record) for record in records]
     total = max(100, min(160, shutil.get_terminal_size((110, 24)).columns))

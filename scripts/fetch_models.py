@@ -283,9 +283,16 @@ def accept_terms(model, accepted, terminal):
         raise Failure(EX_USAGE, "not fetched: the terms were not accepted")
 
 
+def bytes_already_here(folder, model):
+    """What an interrupted run left; a whole file that is damaged is set aside and does not count."""
+    left = list((folder / ".parts" / model["name"]).glob("*"))
+    left += [folder / (model["file"] + suffix) for suffix in (".part", ".download")]
+    return sum(path.stat().st_size for path in left if path.is_file())
+
+
 def check_room(folder, model):
     """Parts and the assembled file stand side by side for a moment."""
-    needed = 2 * model["bytes"] + 64 * MIB
+    needed = max(0, 2 * model["bytes"] - bytes_already_here(folder, model)) + 64 * MIB
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise Failure(EX_CANTCREAT, f"{folder}: {needed // MIB} MiB are needed, {free // MIB} MiB are "

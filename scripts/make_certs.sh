@@ -10,18 +10,15 @@
 # lacks a name.
 set -eu
 
-usage() {
-  sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
-  exit 64
-}
-
 fail() {
   echo "make_certs.sh: $1" >&2
   exit "${2:-70}"
 }
 
-[ $# -ge 1 ] || usage
-case $1 in -*) usage ;; esac
+case ${1:-} in
+  --help | -h) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  '' | -*) fail "which folder? (try --help)" 64 ;;
+esac
 command -v openssl >/dev/null 2>&1 || fail "openssl is not installed (apt-get install openssl)" 69
 dir=$1
 shift

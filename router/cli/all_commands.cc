@@ -27,6 +27,8 @@ const CommandEntry kCommands[] = {
      MakePolicyExplainCommand},
     {"policy", "show", "Print a preset, ready to be changed",
      "nearfar policy show balanced > my_policy.yaml", MakePolicyShowCommand},
+    {"policy", "reload", "Have a running daemon read its policy again",
+     "nearfar policy reload --daemon unix:/run/nearfar.sock", MakePolicyReloadCommand},
     {"models", "list", "Known model files, and which are here", "nearfar models list",
      MakeModelsListCommand},
     {"models", "verify", "Compare files with their published SHA-256",
@@ -55,7 +57,7 @@ absl::Span<const CommandEntry> AllCommands() { return kCommands; }
 
 const char* GroupSummary(const char* group) {
   const std::string_view name = group;
-  if (name == "policy") return "Check and explain routing policies";
+  if (name == "policy") return "Check, explain and reload routing policies";
   if (name == "models") return "Look at model files";
   if (name == "log") return "Look at the decisions that were taken";
   return "";

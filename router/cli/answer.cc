@@ -26,19 +26,29 @@ class WaitingSink : public EventSink {
     answer_.first = event.decision;
   }
   void OnDelta(const Delta& event) override {
-    if (show_) terminal_->Answer(event.text);
+    if (!show_) return;
+    terminal_->Answer(event.text);
+    if (!terminal_->output_lost()) return;
+    absl::MutexLock lock(&mutex_);
+    settled_ = true;
   }
   void OnFinished(const Finished& event) override {
     absl::MutexLock lock(&mutex_);
     answer_.finished = event;
-    done_ = true;
+    done_ = settled_ = true;
   }
   void OnFailed(const Failed& event) override {
     absl::MutexLock lock(&mutex_);
     answer_.failed = event;
-    done_ = true;
+    done_ = settled_ = true;
   }
 
+  // Until the end, or until the answer can no longer be shown: then false.
+  bool WaitWhileShown() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&settled_));
+    return done_;
+  }
   Answer Wait() {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(&done_));
@@ -51,6 +61,7 @@ class WaitingSink : public EventSink {
   absl::Mutex mutex_;
   Answer answer_ ABSL_GUARDED_BY(mutex_);
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool settled_ ABSL_GUARDED_BY(mutex_) = false;  // done, or not shown any more
 };
 
 // "net_value", or "cascade, draft_accepted" where a later decision ended it.
@@ -78,10 +89,9 @@ Answer AskAndWait(AnswerDoor* door, Query query, bool show, Interrupt* interrupt
                   Terminal* terminal) {
   auto sink = std::make_shared<WaitingSink>(show, terminal);
   const std::shared_ptr<RouterCall> call = door->Start(std::move(query), sink);
-  interrupt->OnInterrupt([call] { call->Cancel(); });
-  Answer answer = sink->Wait();
-  interrupt->OnInterrupt(nullptr);
-  return answer;
+  const InterruptAction stop(interrupt, [call] { call->Cancel(); });
+  if (!sink->WaitWhileShown()) call->Cancel();  // nobody can read on: no more is paid for
+  return sink->Wait();
 }
 
 int PrintExplanation(AnswerDoor* door, const Query& query, bool as_json, Terminal* terminal) {

@@ -23,8 +23,8 @@ struct Answer {
   Failed failed;  // where `finished` is empty
 };
 
-// Starts `query` and waits. Ctrl-C cancels it. The text goes to terminal->Answer as it comes,
-// unless `show` is false.
+// Starts `query` and waits. Ctrl-C cancels it, and so does an output that cannot be written. The
+// text goes to terminal->Answer as it comes, unless `show` is false.
 Answer AskAndWait(AnswerDoor* door, Query query, bool show, Interrupt* interrupt,
                   Terminal* terminal);
 

@@ -1,5 +1,6 @@
 // The way to a routed answer: a router in this process, or a daemon over gRPC. Commands that ask
-// see this alone. Thread-safe. Held by tests/router/cli/ask_test.cc.
+// see this alone. Thread-safe. Held by tests/router/cli/commands_test.cc and
+// daemon_door_test.cc.
 
 #ifndef NEARFAR_ROUTER_CLI_ANSWER_DOOR_H_
 #define NEARFAR_ROUTER_CLI_ANSWER_DOOR_H_
@@ -9,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "router/cli/daemon_channel.h"
 #include "router/cli/engine_door.h"
 #include "router/cli/terminal.h"
 #include "router/query.h"
@@ -34,8 +36,7 @@ class AnswerDoor {
 struct DoorFlags {
   std::string policy = "balanced";
   std::string model;   // instead of the policy's near model
-  std::string daemon;  // an address; empty = in this process
-  std::string ca_file, cert_file, key_file, server_name;
+  DaemonFlags daemon;  // without an address: in this process
   EngineFlags engine;
 
   void Declare(CLI::App* app);
@@ -46,8 +47,8 @@ struct DoorFlags {
 // outlives the door.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
                                                            Terminal* terminal);
-// Does not connect yet. Errors: InvalidArgument, NotFound (certificate files).
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DoorFlags& flags);
+// Does not connect yet. Errors: NotFound (certificate files).
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DaemonFlags& flags);
 
 // The one that the flags ask for.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, Terminal* terminal);

@@ -44,6 +44,7 @@ class AskCommand : public Command {
  private:
   int Ask(AnswerDoor* door, Query query, Interrupt* interrupt, Terminal* terminal) const {
     const Answer answer = AskAndWait(door, std::move(query), !json_, interrupt, terminal);
+    if (terminal->output_lost()) return kExitIo;  // said, where there is something to say
     if (json_) {
       terminal->Line(AnswerJson(answer));
     } else if (answer.finished.has_value()) {

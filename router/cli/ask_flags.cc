@@ -40,7 +40,8 @@ void AskFlags::Declare(CLI::App* app) {
       ->check(CLI::Range(1, kMostTokens))
       ->capture_default_str();
   app->add_option("--system", system, "System message");
-  app->add_option("--stop", stop, "The answer ends before this text; may be repeated")->expected(1);
+  app->add_option("--stop", stop, "The answer ends before this text; may be repeated")
+      ->allow_extra_args(false);
   app->add_option("--session", session, "Names a conversation: its KV cache and its taint");
   app->add_option("--route", route, "near or far: only this side may answer")
       ->check(CLI::IsMember({"near", "far"}));

@@ -49,6 +49,9 @@ class Conversation {
     session_ = flags.session.empty() ? NewSessionKey() : flags.session;
   }
 
+  // The exit code of the last turn or order that failed; kExitOk where none did.
+  int failure() const { return failure_; }
+
   // False at the end.
   bool Turn(const std::string& line) {
     if (line.find_first_not_of(" \t") == std::string::npos) return true;
@@ -75,7 +78,7 @@ class Conversation {
     } else if (absl::ConsumePrefix(&rest, "/route ")) {
       SetRoute(rest);
     } else {
-      terminal_->Error("no such order (/help lists them)");
+      Refuse("no such order (/help lists them)");
     }
     return true;
   }
@@ -84,7 +87,7 @@ class Conversation {
   void ClearTaint() {
     const absl::Status cleared = door_->ClearTaint(session_);
     if (!cleared.ok()) {
-      terminal_->Error(cleared.message());
+      failure_ = terminal_->Fail(cleared);
       return;
     }
     history_.clear();
@@ -93,9 +96,14 @@ class Conversation {
         "what was said so far is forgotten; this conversation may leave the device again");
   }
 
+  void Refuse(absl::string_view why) {
+    terminal_->Error(why);
+    failure_ = kExitUsage;
+  }
+
   void SetRoute(absl::string_view route) {
     if (route != "near" && route != "far" && route != "auto") {
-      terminal_->Error("/route takes near, far or auto");
+      Refuse("/route takes near, far or auto");
       return;
     }
     flags_.route = route == "auto" ? "" : std::string(route);
@@ -115,8 +123,11 @@ class Conversation {
       return;
     }
     const absl::StatusOr<Decision> decision = door_->Explain(*asked_);
-    decision.ok() ? terminal_->Print(FormatDecision(*decision, *terminal_))
-                  : terminal_->Error(decision.status().message());
+    if (!decision.ok()) {
+      failure_ = terminal_->Fail(decision.status());
+      return;
+    }
+    terminal_->Print(FormatDecision(*decision, *terminal_));
   }
 
   void Say(const std::string& text) {
@@ -128,6 +139,7 @@ class Conversation {
     if (!answer.finished.has_value()) {
       // A turn without an answer would leave two user turns in a row.
       history_.pop_back();
+      failure_ = ExitCodeOf(answer);
       absl::IsCancelled(answer.failed.status) ? terminal_->Note("(stopped)")
                                               : (void)terminal_->Fail(answer.failed.status);
       return;
@@ -143,6 +155,7 @@ class Conversation {
   std::string session_;
   std::vector<Message> history_;
   std::optional<Query> asked_;
+  int failure_ = kExitOk;
 };
 
 // A line of standard input, continued while it ends with a backslash; false at its end.
@@ -178,12 +191,15 @@ class ChatCommand : public Command {
     std::string turn;
     while (true) {
       interrupt.OnInterrupt([terminal] { terminal->Note("\n/quit or Ctrl-D ends"); });
-      if (!ReadTurn(prompt, terminal, &turn)) break;
+      if (!ReadTurn(prompt, terminal, &turn)) {
+        if (prompt) terminal->Line("");
+        break;
+      }
       interrupt.OnInterrupt(nullptr);
-      if (!conversation.Turn(turn)) return kExitOk;
+      if (!conversation.Turn(turn) || terminal->output_lost()) break;
     }
-    if (prompt) terminal->Line("");
-    return kExitOk;
+    // A person has seen what failed; a script sees the code alone.
+    return prompt ? kExitOk : conversation.failure();
   }
 
  private:

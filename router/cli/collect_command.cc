@@ -6,6 +6,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <unordered_set>
 #include <vector>
 
@@ -68,7 +69,13 @@ class CollectCommand : public Command {
   // Of the outcomes that an earlier run left.
   absl::StatusOr<std::unordered_set<std::string>> KnownIds() const {
     std::unordered_set<std::string> ids;
-    if (!std::filesystem::exists(out_)) return ids;
+    std::error_code error;
+    const bool there = std::filesystem::exists(out_, error);
+    if (error) {
+      return absl::PermissionDeniedError(
+          absl::StrCat(out_, ": cannot be looked at: ", error.message()));
+    }
+    if (!there) return ids;
     const auto outcomes = LoadOutcomes(out_);
     if (!outcomes.ok()) return outcomes.status();
     for (const Outcome& outcome : *outcomes) ids.insert(outcome.id);
@@ -95,8 +102,10 @@ class CollectCommand : public Command {
   int AskAll(const std::vector<Question>& questions, const std::unordered_set<std::string>& known,
              Backend* near, Backend* far, Terminal* terminal) const {
     std::ofstream out(out_, std::ios::app);
-    if (!out)
-      return terminal->Fail(absl::PermissionDeniedError(absl::StrCat(out_, ": cannot be written")));
+    if (!out) {
+      terminal->Error(absl::StrCat(out_, ": cannot be written"));
+      return kExitCantCreate;
+    }
     double near_right = 0, far_right = 0;
     int asked = 0;
     for (const Question& question : questions) {
@@ -105,6 +114,10 @@ class CollectCommand : public Command {
       const auto outcome = AskBoth(question, near, far);
       if (!outcome.ok()) return terminal->Fail(outcome.status());
       out << FormatOutcome(*outcome, with_text_) << "\n" << std::flush;
+      if (!out) {
+        terminal->Error(absl::StrCat(out_, ": writing failed (is the disk full?)"));
+        return kExitIo;
+      }
       ++asked;
       near_right += outcome->near->score;
       if (outcome->far) far_right += outcome->far->score;

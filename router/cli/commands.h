@@ -15,6 +15,7 @@ std::unique_ptr<Command> MakeGenerateCommand();
 std::unique_ptr<Command> MakePolicyCheckCommand();
 std::unique_ptr<Command> MakePolicyExplainCommand();
 std::unique_ptr<Command> MakePolicyShowCommand();
+std::unique_ptr<Command> MakePolicyReloadCommand();
 std::unique_ptr<Command> MakeModelsListCommand();
 std::unique_ptr<Command> MakeModelsVerifyCommand();
 std::unique_ptr<Command> MakeModelsInspectCommand();

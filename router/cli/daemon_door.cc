@@ -1,55 +1,26 @@
-// The door to a running nearfard: RouterService over gRPC. This is the one place of the program
-// that knows the wire; statuses of gRPC become statuses of ours here.
+// The door to a running nearfard: RouterService over gRPC. What is wrong with a query by itself is
+// told before anything is sent, in the words of the router in this process.
 
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <thread>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
-#include "absl/synchronization/mutex.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "router/cli/answer_door.h"
+#include "router/cli/daemon_channel.h"
 #include "router/cli/wire.h"
 #include "router/internal/check_query.h"
 
 namespace nearfar::cli {
 namespace {
 
-// Connecting to a daemon on this machine takes milliseconds; over a bad line a few seconds.
-constexpr absl::Duration kUnaryTimeout = absl::Seconds(20);
-
-absl::Status StatusOf(const grpc::Status& status, const std::string& address) {
-  if (status.ok()) return absl::OkStatus();
-  if (absl::StrContains(status.error_message(), "larger than max")) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the question is longer than the daemon takes: ", status.error_message(),
-                     " bytes (limits.max_request_bytes of its file)"));
-  }
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-    return absl::UnavailableError(absl::StrCat("the daemon at ", address,
-                                               " cannot be reached: ", status.error_message(),
-                                               " (does nearfard run, and listen there?)"));
-  }
-  // The numbers of gRPC's codes and of Abseil's are the same.
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return absl::NotFoundError(absl::StrCat(path, ": the file cannot be read"));
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
+// A call that had ended before it began.
+class EndedCall : public RouterCall {
+ public:
+  void Cancel() override {}
+};
 
 // One call: a thread reads the stream and hands events on.
 class DaemonCall : public RouterCall {
@@ -76,13 +47,15 @@ class DaemonCall : public RouterCall {
     auto reader = stub_->Generate(&context_, request_);
     nearfar::v1::RoutedResponse response;
     while (reader->Read(&response)) Handle(response);
-    const absl::Status status = StatusOf(reader->Finish(), address_);
-    if (ended_) return;
+    const grpc::Status finish = reader->Finish();
+    if (finished_) return;
+    const absl::Status status = StatusOfCall(finish, context_, address_, heard_);
     if (!status.ok()) failed_.status = status;
     sink_->OnFailed(failed_);
   }
 
   void Handle(const nearfar::v1::RoutedResponse& response) {
+    heard_ = response.has_failed() ? DaemonAnswer::kEnded : DaemonAnswer::kBegun;
     switch (response.event_case()) {
       case nearfar::v1::RoutedResponse::kStarted:
         failed_.decision = FromWire(response.started().decision());
@@ -97,7 +70,7 @@ class DaemonCall : public RouterCall {
         sink_->OnRetract({response.retract().from()});
         return;
       case nearfar::v1::RoutedResponse::kFinished:
-        ended_ = true;
+        finished_ = true;
         sink_->OnFinished(FromWire(response.finished(), text_));
         return;
       case nearfar::v1::RoutedResponse::kFailed:
@@ -118,7 +91,8 @@ class DaemonCall : public RouterCall {
   // What to report where no result comes; the stream's own status goes before its status.
   Failed failed_;
   std::string text_;
-  bool ended_ = false;
+  DaemonAnswer heard_ = DaemonAnswer::kNone;
+  bool finished_ = false;
   std::thread thread_;  // last: it uses what stands above
 };
 
@@ -129,27 +103,31 @@ class DaemonDoor : public AnswerDoor {
         stub_(nearfar::v1::RouterService::NewStub(std::move(channel))) {}
 
   std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) override {
+    if (absl::Status checked = internal::CheckQuery(query); !checked.ok()) {
+      sink->OnFailed({std::move(checked), {}, 0});
+      return std::make_shared<EndedCall>();
+    }
     return std::make_shared<DaemonCall>(stub_.get(), address_, std::move(query), std::move(sink));
   }
 
   absl::StatusOr<Decision> Explain(const Query& query) override {
-    const absl::Status checked = internal::CheckQuery(query);
-    if (!checked.ok()) return checked;
+    if (absl::Status checked = internal::CheckQuery(query); !checked.ok()) return checked;
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kUnaryTimeout));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
     nearfar::v1::ExplainResponse response;
     const grpc::Status status = stub_->Explain(&context, ToWire(query), &response);
-    if (!status.ok()) return StatusOf(status, address_);
+    if (!status.ok()) return StatusOfCall(status, context, address_, DaemonAnswer::kNone);
     return FromWire(response.decision());
   }
 
   absl::Status ClearTaint(const std::string& session_key) override {
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kUnaryTimeout));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
     nearfar::v1::ClearTaintRequest request;
     request.set_session_key(session_key);
     nearfar::v1::ClearTaintResponse response;
-    return StatusOf(stub_->ClearTaint(&context, request, &response), address_);
+    const grpc::Status status = stub_->ClearTaint(&context, request, &response);
+    return StatusOfCall(status, context, address_, DaemonAnswer::kNone);
   }
 
  private:
@@ -157,49 +135,12 @@ class DaemonDoor : public AnswerDoor {
   std::unique_ptr<nearfar::v1::RouterService::Stub> stub_;
 };
 
-// A target as gRPC reads it. A socket's path is a path here, but a URI there, whose escapes it
-// resolves.
-std::string TargetOf(const std::string& address) {
-  absl::string_view path = address;
-  if (absl::ConsumePrefix(&path, "unix:") && absl::StartsWith(path, "//")) path.remove_prefix(2);
-  if (!absl::StartsWith(path, "/")) return address;
-  std::string target = "unix://";
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || absl::StrContains("/-._~", c)) {
-      target += c;
-    } else {
-      absl::StrAppendFormat(&target, "%%%02X", byte);
-    }
-  }
-  return target;
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const DoorFlags& flags) {
-  if (flags.ca_file.empty() && flags.cert_file.empty()) return grpc::InsecureChannelCredentials();
-  grpc::SslCredentialsOptions options;
-  const std::pair<const std::string*, std::string*> files[] = {
-      {&flags.ca_file, &options.pem_root_certs},
-      {&flags.cert_file, &options.pem_cert_chain},
-      {&flags.key_file, &options.pem_private_key}};
-  for (const auto& [path, text] : files) {
-    if (path->empty()) continue;
-    absl::StatusOr<std::string> read = ReadFile(*path);
-    if (!read.ok()) return read.status();
-    *text = *std::move(read);
-  }
-  return grpc::SslCredentials(options);
-}
-
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DoorFlags& flags) {
-  auto credentials = CredentialsOf(flags);
-  if (!credentials.ok()) return credentials.status();
-  grpc::ChannelArguments arguments;
-  if (!flags.server_name.empty()) arguments.SetSslTargetNameOverride(flags.server_name);
-  return std::make_unique<DaemonDoor>(
-      flags.daemon, grpc::CreateCustomChannel(TargetOf(flags.daemon), *credentials, arguments));
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DaemonFlags& flags) {
+  auto channel = OpenDaemonChannel(flags);
+  if (!channel.ok()) return channel.status();
+  return std::make_unique<DaemonDoor>(flags.address, *std::move(channel));
 }
 
 }  // namespace nearfar::cli

@@ -14,6 +14,7 @@ inline constexpr int kExitNoInput = 66;      // a file is missing
 inline constexpr int kExitUnavailable = 69;  // something that is needed is not there or refused
 inline constexpr int kExitSoftware = 70;     // a defect of ours
 inline constexpr int kExitCantCreate = 73;   // an output cannot be written
+inline constexpr int kExitIo = 74;           // what was to be printed could not be written
 inline constexpr int kExitTemporary = 75;    // later it may work
 inline constexpr int kExitNoPermission = 77;
 inline constexpr int kExitConfig = 78;        // a policy or configuration is wrong

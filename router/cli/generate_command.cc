@@ -24,11 +24,13 @@ namespace {
 // Prints the text as it comes and keeps the tokens.
 class PrintingSink : public GenerateSink {
  public:
-  PrintingSink(bool show, Terminal* terminal) : show_(show), terminal_(terminal) {}
+  PrintingSink(bool show, Session* session, Terminal* terminal)
+      : show_(show), session_(session), terminal_(terminal) {}
 
   void OnToken(const Token& token) override {
     tokens_.push_back(token);
     if (show_ && !token.text.empty()) terminal_->Answer(token.text);
+    if (terminal_->output_lost()) session_->Cancel();
   }
   void OnDone(const GenerateResult& result) override {
     absl::MutexLock lock(&mutex_);
@@ -46,6 +48,7 @@ class PrintingSink : public GenerateSink {
 
  private:
   const bool show_;
+  Session* const session_;
   Terminal* const terminal_;
   std::vector<Token> tokens_;  // the scheduler thread's until done
   absl::Mutex mutex_;
@@ -105,7 +108,7 @@ class GenerateCommand : public Command {
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();
     app->add_option("--stop", stop_, "The answer ends before this text; may be repeated")
-        ->expected(1);
+        ->allow_extra_args(false);
     sampling_.Declare(app);
     engine_.Declare(app);
     app->add_flag("--quiet", quiet_, "Print the text alone");
@@ -125,12 +128,12 @@ class GenerateCommand : public Command {
     if (!request.ok()) return terminal->Fail(request.status());
     const auto session = (*engine)->NewSession();
     if (!session.ok()) return terminal->Fail(session.status());
-    interrupt.OnInterrupt([&] { (*session)->Cancel(); });
-    auto sink = std::make_shared<PrintingSink>(!json_, terminal);
+    auto sink = std::make_shared<PrintingSink>(!json_, session->get(), terminal);
     const absl::Status started = (*session)->Generate(*std::move(request), sink);
     if (!started.ok()) return terminal->Fail(started);
+    // Not before: a Ctrl-C while the model was loading has waited for something to cancel.
+    const InterruptAction stop(&interrupt, [&] { (*session)->Cancel(); });
     const GenerateResult result = sink->Wait();
-    interrupt.OnInterrupt(nullptr);
     return Report((*engine)->info(), result, sink->tokens(), terminal);
   }
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -33,6 +34,20 @@ class Interrupt {
   std::function<void()> action_ ABSL_GUARDED_BY(mutex_);
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
+};
+
+// What Ctrl-C does while this lives; it may refer to what was made before.
+class InterruptAction {
+ public:
+  InterruptAction(Interrupt* interrupt, std::function<void()> action) : interrupt_(interrupt) {
+    interrupt_->OnInterrupt(std::move(action));
+  }
+  ~InterruptAction() { interrupt_->OnInterrupt(nullptr); }
+  InterruptAction(const InterruptAction&) = delete;
+  InterruptAction& operator=(const InterruptAction&) = delete;
+
+ private:
+  Interrupt* const interrupt_;
 };
 
 }  // namespace nearfar::cli

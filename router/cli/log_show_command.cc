@@ -61,7 +61,7 @@ class LogShowCommand : public Command {
 
  private:
   static Table FormatRows(const std::vector<LogRow>& rows) {
-    Table table({{"time"},
+    Table table({{"time", Table::Align::kRight},
                  {"route"},
                  {"reason"},
                  {"answered by", Table::Align::kLeft, 20},

@@ -113,7 +113,7 @@ class LogStatsCommand : public Command {
                  {"share", right},
                  {"flagged", right},
                  {"failed", right},
-                 {"s median", right},
+                 {"s p50", right},
                  {"s p95", right},
                  {"tokens", right},
                  {"USD", right}});

@@ -3,9 +3,11 @@
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
+#include "router/cli/exit_codes.h"
 #include "router/cli/program.h"
 #include "router/cli/terminal.h"
 
@@ -18,6 +20,16 @@ int main(int argc, char** argv) {
     }
   });
   google::protobuf::SetLogHandler(nullptr);
-  nearfar::cli::Terminal terminal = nearfar::cli::Terminal::ForProcess();
-  return nearfar::cli::RunProgram(argc, argv, &terminal);
+  // A reader that goes (`nearfar ask ... | head -1`) is a failed write, not the end of the process:
+  // the ledger is still to be settled, and an open lease would count as spent.
+  std::signal(SIGPIPE, SIG_IGN);
+  // Our own code throws nothing; a library that does (no memory, say) ends in one line and a code.
+  try {
+    nearfar::cli::Terminal terminal = nearfar::cli::Terminal::ForProcess();
+    return nearfar::cli::RunProgram(argc, argv, &terminal);
+  } catch (...) {
+    std::fputs("nearfar: a library threw an exception; this is a defect, please report it\n",
+               stderr);
+    return nearfar::cli::kExitSoftware;
+  }
 }

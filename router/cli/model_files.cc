@@ -62,8 +62,10 @@ std::vector<ModelFile> ListModelFiles() {
   for (const CatalogueModel& model : AllModels()) files.push_back(OfCatalogue(model));
   std::vector<ModelFile> others;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(ModelsFolder(), error)) {
-    const fs::path& path = entry.path();
+  // Not a range-for, whose steps throw.
+  for (fs::directory_iterator entry(ModelsFolder(), error), end; !error && entry != end;
+       entry.increment(error)) {
+    const fs::path& path = entry->path();
     if (path.extension() != ".gguf" || FindModel(path.filename().string()) != nullptr) continue;
     others.push_back(OfPath(path));
   }

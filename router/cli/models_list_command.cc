@@ -16,9 +16,9 @@ namespace nearfar::cli {
 namespace {
 
 std::string StateOf(const ModelFile& file) {
-  if (!file.here) return file.known->by_default ? "not fetched" : "not fetched (on request)";
+  if (!file.here) return file.known->by_default ? "not fetched" : "on request";
   if (file.known == nullptr) return "here, your own";
-  return file.bytes == file.known->bytes ? "here" : "here, but of another size";
+  return file.bytes == file.known->bytes ? "here" : "wrong size";
 }
 
 class ModelsListCommand : public Command {

@@ -84,8 +84,10 @@ std::vector<std::string> PresetNames() {
   for (const std::string& folder : SharedFolders()) {
     if (fs::path(folder).filename() != "presets") continue;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-      if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
+    // Not a range-for, whose steps throw.
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+      if (entry->path().extension() == ".yaml") names.push_back(entry->path().stem().string());
     }
   }
   std::sort(names.begin(), names.end());

@@ -2,9 +2,12 @@
 // model and spends nothing; the near model's file is opened for its tokens and its binding.
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 
+#include "absl/strings/match.h"
 #include "router/cli/answer.h"
 #include "router/cli/answer_door.h"
 #include "router/cli/ask_flags.h"
@@ -13,6 +16,12 @@
 
 namespace nearfar::cli {
 namespace {
+
+// `policy explain my.yaml` asks what becomes of the question "my.yaml": hardly what was meant.
+bool NamesPolicyFile(const std::string& text) {
+  std::error_code error;
+  return absl::EndsWith(text, ".yaml") && std::filesystem::is_regular_file(text, error);
+}
 
 class PolicyExplainCommand : public Command {
  public:
@@ -28,6 +37,11 @@ class PolicyExplainCommand : public Command {
     if (!text.ok()) {
       terminal->Fail(text.status());
       return kExitUsage;
+    }
+    if (NamesPolicyFile(*text)) {
+      terminal->Note(
+          "note: the name of that file is taken as the question; a policy is named by --policy "
+          "(nearfar policy explain --policy FILE TEXT)");
     }
     const auto door = OpenDoor(door_, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);

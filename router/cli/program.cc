@@ -26,6 +26,8 @@ struct Declared {
   std::unique_ptr<Command> command;
 };
 
+std::string ExampleText(const char* example) { return absl::StrCat("example:\n  ", example); }
+
 CLI::App* GroupOf(const CommandEntry& entry, CLI::App* root,
                   std::map<std::string_view, CLI::App*>* groups) {
   if (*entry.group == '\0') return root;
@@ -33,6 +35,7 @@ CLI::App* GroupOf(const CommandEntry& entry, CLI::App* root,
   if (group == nullptr) {
     group = root->add_subcommand(entry.group, GroupSummary(entry.group));
     group->require_subcommand(1);
+    group->footer(ExampleText(entry.example));
   }
   return group;
 }
@@ -42,7 +45,7 @@ std::vector<Declared> DeclareAll(CLI::App* root) {
   std::map<std::string_view, CLI::App*> groups;
   for (const CommandEntry& entry : AllCommands()) {
     CLI::App* app = GroupOf(entry, root, &groups)->add_subcommand(entry.name, entry.summary);
-    app->footer(absl::StrCat("\nexample:\n  ", entry.example));
+    app->footer(ExampleText(entry.example));
     declared.push_back({app, entry.make()});
     declared.back().command->Declare(app);
   }
@@ -81,13 +84,11 @@ int WrongUse(const CLI::App& root, const CLI::ParseError& error, Terminal* termi
   return kExitUsage;
 }
 
-}  // namespace
-
-int RunProgram(int argc, const char* const* argv, Terminal* terminal) {
+int ParseAndRun(int argc, const char* const* argv, Terminal* terminal) {
   CLI::App root(kAbout, "nearfar");
   root.set_version_flag("--version", absl::StrCat("nearfar ", NEARFAR_VERSION));
   root.require_subcommand(1);
-  root.footer("\nexample:\n  nearfar ask \"What is the capital of Norway?\"\n  nearfar doctor");
+  root.footer(ExampleText("nearfar ask \"What is the capital of Norway?\"\n  nearfar doctor"));
   const std::vector<Declared> declared = DeclareAll(&root);
   try {
     root.parse(argc, argv);
@@ -104,6 +105,13 @@ int RunProgram(int argc, const char* const* argv, Terminal* terminal) {
     if (entry.app->parsed()) return entry.command->Run(terminal);
   }
   return kExitSoftware;
+}
+
+}  // namespace
+
+int RunProgram(int argc, const char* const* argv, Terminal* terminal) {
+  const int code = ParseAndRun(argc, argv, terminal);
+  return terminal->output_lost() ? kExitIo : code;
 }
 
 }  // namespace nearfar::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "router/internal/utf8.h"
@@ -12,7 +13,9 @@ namespace nearfar::cli {
 namespace {
 
 constexpr int kGap = 2;
+constexpr int kNarrowGap = 1;
 constexpr int kLeastRest = 16;
+constexpr int kLeastText = 8;
 
 struct Range {
   uint32_t first, last;
@@ -110,20 +113,37 @@ std::vector<int> Table::Widths(int width) const {
   return widths;
 }
 
+void Table::Squeeze(int excess, std::vector<int>* widths) const {
+  while (excess > 0) {
+    int widest = -1;
+    for (size_t c = 0; c < columns_.size(); ++c) {
+      if (columns_[c].align == Align::kRight || (*widths)[c] <= kLeastText) continue;
+      if (widest < 0 || (*widths)[c] > (*widths)[widest]) widest = static_cast<int>(c);
+    }
+    if (widest < 0) return;
+    --(*widths)[widest];
+    --excess;
+  }
+}
+
 std::string Table::Format(int width) const {
-  const std::vector<int> widths = Widths(width);
+  std::vector<int> widths = Widths(width);
+  const int gaps = static_cast<int>(columns_.size()) - 1;
+  const int text_width = std::accumulate(widths.begin(), widths.end(), 0);
+  const int gap = text_width + gaps * kGap > width ? kNarrowGap : kGap;
+  Squeeze(text_width + gaps * gap - width, &widths);
   std::string text;
   const auto add_row = [&](auto cell_of) {
     std::string line;
     for (size_t c = 0; c < columns_.size(); ++c) {
       const bool last = c + 1 == columns_.size();
       absl::StrAppend(&line, Padded(cell_of(c), widths[c], columns_[c].align, last));
-      if (!last) line.append(kGap, ' ');
+      if (!last) line.append(gap, ' ');
     }
     line.erase(line.find_last_not_of(' ') + 1);
     absl::StrAppend(&text, line, "\n");
   };
-  add_row([&](size_t c) { return columns_[c].title; });
+  add_row([&](size_t c) { return Fit(columns_[c].title, widths[c]); });
   add_row([&](size_t c) { return std::string(widths[c], '-'); });
   for (const auto& row : rows_) add_row([&](size_t c) { return Fit(row[c], widths[c]); });
   return text;

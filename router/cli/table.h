@@ -1,4 +1,5 @@
-// A plain-text table that fits a terminal: columns of display width, the last one cut or wrapped.
+// A plain-text table that fits a terminal: columns of display width, text cut where it must be,
+// right-aligned cells (numbers) never.
 // One caller at a time. Held by tests/router/cli/table_test.cc.
 
 #ifndef NEARFAR_ROUTER_CLI_TABLE_H_
@@ -38,6 +39,8 @@ class Table {
 
  private:
   std::vector<int> Widths(int width) const;
+  // Takes `excess` columns from the widest columns of text, as far as they have them.
+  void Squeeze(int excess, std::vector<int>* widths) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "router/cli/exit_codes.h"
@@ -41,9 +43,8 @@ const char* CodeOf(Paint paint) {
   return "";
 }
 
-void Write(std::FILE* file, absl::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), file);
-  std::fflush(file);
+bool Write(std::FILE* file, absl::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0;
 }
 
 }  // namespace
@@ -61,12 +62,22 @@ Terminal::Terminal(std::FILE* out, std::FILE* err, bool colours, int width)
       colours_(colours),
       width_(width > 0 ? width : WidthOf(out)) {}
 
-void Terminal::Print(absl::string_view text) { Write(out_, text); }
+void Terminal::Output(absl::string_view text) {
+  if (output_lost_ || Write(out_, text)) return;
+  const int cause = errno;
+  output_lost_ = true;
+  // Where the reader has gone (head, a pager that was left) nobody waits for more, nor for a word.
+  if (cause == EPIPE) return;
+  Error(
+      absl::StrCat("standard output cannot be written: ", std::generic_category().message(cause)));
+}
 
-void Terminal::Line(absl::string_view text) { Write(out_, absl::StrCat(text, "\n")); }
+void Terminal::Print(absl::string_view text) { Output(text); }
+
+void Terminal::Line(absl::string_view text) { Output(absl::StrCat(text, "\n")); }
 
 void Terminal::Answer(absl::string_view text) {
-  Write(out_, out_is_tty_ ? WithoutControls(text) : std::string(text));
+  Output(out_is_tty_ ? WithoutControls(text) : std::string(text));
 }
 
 void Terminal::Note(absl::string_view text) { Write(err_, absl::StrCat(text, "\n")); }

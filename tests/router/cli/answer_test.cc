@@ -112,6 +112,21 @@ TEST(AskAndWait, CtrlCCancels) {
   EXPECT_EQ(ExitCodeOf(answer), kExitInterrupted);
 }
 
+TEST(AskAndWait, AnOutputThatCannotBeWrittenCancels) {
+  FakeDoor door;
+  door.play_ = [](const Query&, EventSink& sink) {
+    sink.OnStarted({"r1", {}});
+    sink.OnDelta({"nobody reads this", "near"});  // nothing else ends this question
+  };
+  Interrupt interrupt;
+  std::FILE* full = std::fopen("/dev/full", "w");
+  ASSERT_NE(full, nullptr);
+  Terminal terminal(full, full, false, 80);
+  const Answer answer = AskAndWait(&door, {}, true, &interrupt, &terminal);
+  std::fclose(full);
+  EXPECT_TRUE(absl::IsCancelled(answer.failed.status));
+}
+
 TEST(Footer, TellsTheFarSideTheFlagAndTheRule) {
   Answer answer;
   answer.first = Of(Route::kNear, Reason::kRule, "keep-secrets-home");

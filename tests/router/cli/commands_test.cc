@@ -1,10 +1,13 @@
 // The program as a whole: the list of commands, help, wrong use, and the commands that need neither
 // a default model nor a far side.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -122,6 +125,8 @@ TEST_F(Commands, WrongUseIsExit64) {
       {"log", "show", "--limit", "0"},
       {"log", "stats", "--since", "yesterday"},
       {"models", "inspect"},
+      {"policy", "reload"},
+      {"policy", "reload", "--daemon", "/x", "--cert", "c.pem"},
   };
   for (const auto& words : wrong) {
     const ProgramRun run = RunNearfar(words);
@@ -132,8 +137,9 @@ TEST_F(Commands, WrongUseIsExit64) {
 }
 
 TEST_F(Commands, AGroupTellsItsCommands) {
-  EXPECT_THAT(RunNearfar({"policy", "chek"}).err,
-              HasSubstr("policy needs one of: check, explain, show (try: nearfar policy --help)"));
+  EXPECT_THAT(
+      RunNearfar({"policy", "chek"}).err,
+      HasSubstr("policy needs one of: check, explain, show, reload (try: nearfar policy --help)"));
   EXPECT_THAT(RunNearfar({"chta"}).err,
               HasSubstr("nearfar needs one of: ask, chat, generate, policy"));
 }
@@ -143,6 +149,35 @@ TEST_F(Commands, AnErrorNeverShowsThePrompt) {
   EXPECT_EQ(run.code, kExitNoInput);
   EXPECT_THAT(run.err, Not(HasSubstr("4711")));
   EXPECT_THAT(run.err, HasSubstr("nearfar models list"));
+}
+
+TEST_F(Commands, AGroupHelpsWithAnExampleOfItsOwn) {
+  EXPECT_THAT(RunNearfar({"models", "--help"}).out, HasSubstr("example:\n  nearfar models list"));
+}
+
+TEST_F(Commands, StopsMayBeRepeatedAndTheTextMayFollow) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run = RunNearfar({"generate", "--model", path, "--raw", "--max-tokens", "2",
+                                     "--stop", "x", "--stop", "y", "abc"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+}
+
+TEST_F(Commands, CollectTellsOfAFileThatCannotBeLookedAtOrWritten) {
+  const std::string questions = Write(
+      "q.jsonl", R"({"id": "a", "kind": "k", "level": 1, "template": "t", "question": "2 + 2?", )"
+                 R"("answer": "4", "metric": "number"})"
+                 "\n");
+  const std::string circle = state_.File("circle");
+  std::filesystem::create_symlink(circle, circle);  // leads nowhere, for root too
+  const ProgramRun run =
+      RunNearfar({"collect", "--questions", questions, "--near", "x", "--out", circle});
+  EXPECT_EQ(run.code, kExitNoPermission);
+  EXPECT_THAT(run.err, HasSubstr(absl::StrCat(circle, ": cannot be looked at")));
+  const std::string nowhere = state_.File("no/such/folder");
+  const ProgramRun unwritten = RunNearfar({"collect", "--questions", questions, "--near",
+                                           testing::WriteTinyModel({}), "--out", nowhere});
+  EXPECT_EQ(unwritten.code, kExitCantCreate);
+  EXPECT_THAT(unwritten.err, HasSubstr(absl::StrCat(nowhere, ": cannot be written")));
 }
 
 TEST_F(Commands, AModelThatIsKnownButNotHereTellsHowToFetchIt) {
@@ -207,6 +242,7 @@ TEST_F(Commands, ModelsListTellsWhatIsHere) {
   EXPECT_THAT(run.out, HasSubstr("smollm2-135m-instruct-q4_1"));
   EXPECT_THAT(run.out, HasSubstr("not fetched"));
   EXPECT_THAT(run.out, HasSubstr("here, your own"));
+  for (const auto line : absl::StrSplit(run.out, '\n')) EXPECT_LE(line.size(), 80U) << line;
 }
 
 TEST_F(Commands, VerifyFindsADamagedFile) {
@@ -321,6 +357,17 @@ TEST_F(Commands, ExplainRunsNoModelAndLeavesNoRecord) {
   EXPECT_THAT(RunNearfar({"log", "show"}).err, HasSubstr("empty"));
 }
 
+TEST_F(Commands, ExplainOfAFilesNameTellsWhereAPolicyIsNamed) {
+  const std::string policy = Write("mine.yaml", "schema_version: 1\n");
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run =
+      RunNearfar({"policy", "explain", policy, "--policy", "offline", "--model", path});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("nearfar policy explain --policy FILE TEXT"));
+  EXPECT_EQ(
+      RunNearfar({"policy", "explain", "no.yaml", "--policy", "offline", "--model", path}).err, "");
+}
+
 TEST_F(Commands, LogWithoutALogTellsWhereItLooked) {
   const ProgramRun run = RunNearfar({"log", "show"});
   EXPECT_EQ(run.code, kExitNoInput);
@@ -352,16 +399,74 @@ TEST_F(Commands, DoctorIsContentWithATinyModel) {
   EXPECT_THAT(run.out, HasSubstr("near model: mine: llama"));
 }
 
-// The binary itself, once: what a shell sees.
-TEST_F(Commands, TheBinaryReturnsTheCode) {
-  const std::string quiet = " >/dev/null 2>&1";
-  EXPECT_EQ(WEXITSTATUS(system(absl::StrCat(NEARFAR_PROGRAM, " --version", quiet).c_str())), 0);
-  EXPECT_EQ(WEXITSTATUS(system(absl::StrCat(NEARFAR_PROGRAM, " moon", quiet).c_str())), 64);
-  EXPECT_EQ(WEXITSTATUS(system(absl::StrCat("printf 'hi\\n/quit\\n' | ", NEARFAR_PROGRAM,
-                                            " chat --policy offline --max-tokens 3 --model ",
-                                            testing::WriteTinyModel({}), quiet)
-                                   .c_str())),
-            0);
+// The binary itself: what a shell sees.
+class Binary : public Commands {
+ protected:
+  // Of `nearfar ARGUMENTS`, which may redirect and be redirected.
+  static int CodeOf(const std::string& before, const std::string& arguments) {
+    return WEXITSTATUS(system(absl::StrCat(before, NEARFAR_PROGRAM, " ", arguments).c_str()));
+  }
+  const std::string model_ = testing::WriteTinyModel({});
+};
+
+constexpr char kQuiet[] = " >/dev/null 2>&1";
+
+TEST_F(Binary, ReturnsTheCode) {
+  EXPECT_EQ(CodeOf("", absl::StrCat("--version", kQuiet)), 0);
+  EXPECT_EQ(CodeOf("", absl::StrCat("moon", kQuiet)), kExitUsage);
+}
+
+TEST_F(Binary, ChatFromAFileReturnsTheLastFailuresCode) {
+  const std::string chat =
+      absl::StrCat("chat --policy offline --max-tokens 3 --model ", model_, kQuiet);
+  EXPECT_EQ(CodeOf("printf 'hi\\n/quit\\n' | ", chat), 0);
+  EXPECT_EQ(CodeOf("printf 'hi\\n/dance\\nhi\\n' | ", chat), kExitUsage);
+  EXPECT_EQ(CodeOf("printf 'not UTF-8: \\351\\nhi\\n/quit\\n' | ", chat), kExitData);
+}
+
+TEST_F(Binary, AFullDiskIsExit74) {
+  for (const char* arguments : {"models list --json", "--help", "policy show offline"}) {
+    EXPECT_EQ(CodeOf("", absl::StrCat(arguments, " >/dev/full 2>/dev/null")), kExitIo) << arguments;
+  }
+  const std::string with_model = absl::StrCat(" abc --model ", model_, " >/dev/full 2>/dev/null");
+  EXPECT_EQ(CodeOf("", absl::StrCat("ask --policy offline", with_model)), kExitIo);
+  EXPECT_EQ(CodeOf("", absl::StrCat("generate --raw", with_model)), kExitIo);
+}
+
+TEST_F(Binary, AReaderThatHasGoneEndsItInAnOrderlyWay) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  const std::string out = absl::StrCat(">&", ends[1], " 2>", state_.File("err"));
+  EXPECT_EQ(CodeOf("", absl::StrCat("models list --json ", out)), kExitIo);
+  EXPECT_EQ(std::filesystem::file_size(state_.File("err")), 0U);
+  EXPECT_EQ(CodeOf("", absl::StrCat("ask abc --policy offline --model ", model_, " ", out)),
+            kExitIo);
+  close(ends[1]);
+  EXPECT_THAT(RunNearfar({"log", "show"}).out, HasSubstr("near"));  // it was closed, not killed
+}
+
+// A signal that waits from before the program's first step, as one that comes while it loads.
+TEST_F(Binary, CtrlCDuringTheLoadStopsTheAnswer) {
+  const std::string path = testing::WriteTinyModel({.layers = 8, .context = 1 << 16});
+  const pid_t child = fork();
+  if (child == 0) {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, nullptr);
+    kill(getpid(), SIGINT);
+    const int nothing = open("/dev/null", O_WRONLY);
+    dup2(nothing, STDOUT_FILENO);
+    dup2(nothing, STDERR_FILENO);
+    execl(NEARFAR_PROGRAM, "nearfar", "generate", "abc", "--raw", "--max-tokens", "60000",
+          "--model", path.c_str(), nullptr);
+    _exit(127);
+  }
+  ASSERT_GT(child, 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), kExitInterrupted);
 }
 
 }  // namespace

@@ -1,17 +1,16 @@
-// The door to a daemon, against a service on a socket whose answers the test writes.
+// The commands that speak to a daemon, against one that says what a test has it say.
 
 #include <gmock/gmock.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "nearfar/v1/router.grpc.pb.h"
-#include "router/cli/answer.h"
-#include "router/cli/answer_door.h"
+#include "router/cli/exit_codes.h"
 #include "tests/router/cli/captured_terminal.h"
 #include "tests/testing/temp_dir.h"
 
@@ -19,97 +18,187 @@ namespace nearfar::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
-class FakeService : public nearfar::v1::RouterService::Service {
+constexpr int kMostRequestBytes = 64 << 10;
+
+class ScriptedRouter : public v1::RouterService::Service {
  public:
-  grpc::Status Explain(grpc::ServerContext*, const nearfar::v1::RoutedRequest*,
-                       nearfar::v1::ExplainResponse* response) override {
+  using Writer = grpc::ServerWriter<v1::RoutedResponse>;
+
+  grpc::Status Generate(grpc::ServerContext* context, const v1::RoutedRequest*,
+                        Writer* writer) override {
+    return generate(context, writer);
+  }
+  grpc::Status Explain(grpc::ServerContext*, const v1::RoutedRequest*,
+                       v1::ExplainResponse* response) override {
     *response->mutable_decision() = decision;
     return grpc::Status::OK;
   }
-  nearfar::v1::Decision decision;
-};
-
-struct EndSink : EventSink {
-  void OnStarted(const Started&) override {}
-  void OnDelta(const Delta&) override {}
-  void OnFinished(const Finished&) override { done.Notify(); }
-  void OnFailed(const Failed& event) override {
-    failed = event;
-    done.Notify();
+  grpc::Status ReloadPolicy(grpc::ServerContext*, const v1::ReloadPolicyRequest*,
+                            v1::ReloadPolicyResponse* response) override {
+    response->set_policy_name("mine");
+    response->set_policy_revision("0123456789abcdef");
+    return reload;
   }
-  Failed failed;
-  absl::Notification done;
+
+  std::function<grpc::Status(grpc::ServerContext*, Writer*)> generate;
+  v1::Decision decision;
+  grpc::Status reload;
 };
 
-Query Saying(const std::string& text) {
-  Query query;
-  query.messages = {{"user", text}};
-  return query;
-}
-
-class DaemonDoorTest : public ::testing::Test {
+class Daemon : public ::testing::Test {
  protected:
-  // `escaped` is the socket's name as gRPC wants it.
-  std::unique_ptr<AnswerDoor> Serve(const std::string& name, const std::string& escaped) {
+  void SetUp() override {
     grpc::ServerBuilder builder;
-    builder.SetMaxReceiveMessageSize(1000);
-    builder.AddListeningPort(absl::StrCat("unix:", folder_.File(escaped)),
-                             grpc::InsecureServerCredentials());
-    builder.RegisterService(&service_);
+    builder.AddListeningPort(address_, grpc::InsecureServerCredentials());
+    builder.RegisterService(&router_);
+    builder.SetMaxReceiveMessageSize(kMostRequestBytes);
     server_ = builder.BuildAndStart();
-    EXPECT_TRUE(std::filesystem::is_socket(folder_.File(name)));
-    DoorFlags flags;
-    flags.daemon = absl::StrCat("unix:", folder_.File(name));
-    auto door = OpenDaemonDoor(flags);
-    EXPECT_TRUE(door.ok()) << door.status();
-    return door.ok() ? *std::move(door) : nullptr;
+    ASSERT_NE(server_, nullptr);
   }
-  void TearDown() override {
-    if (server_) server_->Shutdown();
+  ProgramRun Ask(const std::string& text) {
+    return RunNearfar({"ask", text, "--daemon", address_});
   }
 
   testing::TempDir folder_;
-  FakeService service_;
+  const std::string address_ = absl::StrCat("unix:", folder_.File("daemon.sock"));
+  ScriptedRouter router_;
   std::unique_ptr<grpc::Server> server_;
 };
 
-TEST_F(DaemonDoorTest, ASocketsNameIsAPathAndNoUri) {
-  const auto door = Serve("a%20b c#d?e", "a%2520b%20c%23d%3Fe");
-  EXPECT_TRUE(door->Explain(Saying("hi")).ok());
+v1::RoutedResponse Started() {
+  v1::RoutedResponse response;
+  response.mutable_started()->set_request_id("r1");
+  return response;
 }
 
-TEST_F(DaemonDoorTest, AnExplanationTellsPrivacyAndFlagsAsInProcess) {
-  service_.decision.set_route(nearfar::v1::ROUTE_NEAR);
-  service_.decision.set_reason("tainted");
-  service_.decision.set_taint(nearfar::v1::TAINT_SESSION);
-  service_.decision.set_flagged(true);
-  const auto door = Serve("d.sock", "d.sock");
-  CapturedTerminal text, json;
-  EXPECT_EQ(PrintExplanation(door.get(), Saying("hi"), /*as_json=*/false, text.get()), 0);
-  EXPECT_THAT(text.out(), HasSubstr("privacy     this conversation stays on the device"));
-  EXPECT_THAT(text.out(), HasSubstr("could not take it"));
-  EXPECT_EQ(PrintExplanation(door.get(), Saying("hi"), /*as_json=*/true, json.get()), 0);
-  EXPECT_THAT(json.out(), HasSubstr(R"("taint":"session","flagged":true)"));
+TEST_F(Daemon, AFailureIsToldInTheDaemonsOwnWords) {
+  const std::string words = "refused: near_failed: its circuit breaker is open";
+  router_.generate = [&](grpc::ServerContext*, ScriptedRouter::Writer* writer) {
+    writer->Write(Started());
+    v1::RoutedResponse response;
+    response.mutable_failed()->set_message(words);
+    writer->Write(response);
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, words);
+  };
+  const ProgramRun run = Ask("hi");
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_EQ(run.err, absl::StrCat("nearfar: ", words, "\n"));
 }
 
-TEST_F(DaemonDoorTest, WhatIsNoTextIsRefusedByNameBeforeItIsSent) {
-  const auto door = Serve("d.sock", "d.sock");
-  const std::string why = "messages[0].content: is not valid UTF-8";
-  const absl::Status explained = door->Explain(Saying("\xff")).status();
-  EXPECT_EQ(explained.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(explained.message(), why);
-  auto sink = std::make_shared<EndSink>();
-  const auto call = door->Start(Saying("\xff"), sink);
-  sink->done.WaitForNotification();
-  EXPECT_EQ(sink->failed.status, explained);
+TEST_F(Daemon, ARefusalIsNotTakenForSilence) {
+  router_.generate = [](grpc::ServerContext* context, ScriptedRouter::Writer*) {
+    context->AddTrailingMetadata("nearfar-error", "unavailable");
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the daemon is shutting down");
+  };
+  const ProgramRun run = Ask("hi");
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_EQ(run.err, "nearfar: the daemon is shutting down\n");
 }
 
-TEST_F(DaemonDoorTest, ATooLongQuestionNamesTheLimit) {
-  const auto door = Serve("d.sock", "d.sock");
-  const absl::Status status = door->Explain(Saying(std::string(2000, 'x'))).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("limits.max_request_bytes"));
+TEST_F(Daemon, AnAnswerThatBreaksOffIsSaidToHaveBegun) {
+  router_.generate = [](grpc::ServerContext*, ScriptedRouter::Writer* writer) {
+    writer->Write(Started());
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  };
+  const ProgramRun run = Ask("hi");
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.err, HasSubstr("broke the answer off: Socket closed"));
+  EXPECT_THAT(run.err, Not(HasSubstr("cannot be reached")));
+}
+
+TEST_F(Daemon, NothingIsSentOfAQuestionThatIsNotUtf8) {
+  router_.generate = [](grpc::ServerContext*, ScriptedRouter::Writer*) {
+    ADD_FAILURE() << "it was sent";
+    return grpc::Status::OK;
+  };
+  const ProgramRun run = Ask("caf\xE9");
+  EXPECT_EQ(run.code, kExitData);
+  EXPECT_THAT(run.err, HasSubstr("messages[0].content: is not valid UTF-8"));
+  EXPECT_EQ(RunNearfar({"ask", "caf\xE9", "--daemon", address_, "--explain"}).code, kExitData);
+}
+
+TEST_F(Daemon, AQuestionThatIsTooLargeNamesTheLimit) {
+  const ProgramRun run = Ask(std::string(kMostRequestBytes + 1, 'a'));
+  EXPECT_EQ(run.code, kExitData);
+  EXPECT_THAT(run.err, HasSubstr("limits.max_request_bytes"));
+}
+
+TEST_F(Daemon, ACertificateFileThatHoldsNothingIsNotLeftOut) {
+  const ProgramRun run = RunNearfar({"ask", "hi", "--daemon", address_, "--ca", folder_.path()});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, HasSubstr(absl::StrCat(folder_.path(), ": holds nothing")));
+}
+
+TEST_F(Daemon, AnExplanationTellsPrivacyAndFlagsAsInProcess) {
+  router_.decision.set_route(v1::ROUTE_NEAR);
+  router_.decision.set_reason("tainted");
+  router_.decision.set_taint(v1::TAINT_SESSION);
+  router_.decision.set_flagged(true);
+  const ProgramRun text = RunNearfar({"ask", "hi", "--daemon", address_, "--explain"});
+  EXPECT_THAT(text.out, HasSubstr("privacy"));
+  EXPECT_THAT(text.out, HasSubstr("this conversation stays on the device"));
+  EXPECT_THAT(text.out, HasSubstr("could not take it"));
+  const ProgramRun json = RunNearfar({"ask", "hi", "--daemon", address_, "--explain", "--json"});
+  EXPECT_THAT(json.out, HasSubstr(R"("taint":"session","flagged":true)"));
+}
+
+TEST_F(Daemon, StopsMayBeRepeatedAndTheQuestionMayFollow) {
+  router_.generate = [](grpc::ServerContext*, ScriptedRouter::Writer* writer) {
+    v1::RoutedResponse response;
+    response.mutable_finished()->set_source("near");
+    writer->Write(response);
+    return grpc::Status::OK;
+  };
+  const ProgramRun run =
+      RunNearfar({"ask", "--daemon", address_, "--stop", "a", "--stop", "b", "hi"});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+}
+
+TEST_F(Daemon, ReloadTellsWhatIsInForce) {
+  const ProgramRun run = RunNearfar({"policy", "reload", "--daemon", address_});
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_EQ(run.out, "mine is in force, revision 0123456789ab\n");
+  EXPECT_EQ(RunNearfar({"policy", "reload", "--daemon", address_, "--json"}).out,
+            "{\"name\":\"mine\",\"revision\":\"0123456789abcdef\"}\n");
+}
+
+TEST_F(Daemon, ReloadTellsEveryMistake) {
+  std::string mistakes;
+  for (int line = 1; line <= 400; ++line) {
+    absl::StrAppend(&mistakes, "policy.yaml:", line, ":1: rules: is wrong (correct it)\n");
+  }
+  router_.reload = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, mistakes);
+  const ProgramRun run = RunNearfar({"policy", "reload", "--daemon", address_});
+  EXPECT_EQ(run.code, kExitConfig);
+  EXPECT_THAT(run.err, HasSubstr("policy.yaml:1:1: "));
+  EXPECT_THAT(run.err, HasSubstr("policy.yaml:400:1: "));
+  EXPECT_EQ(run.out, "");
+}
+
+// gRPC reads a Unix address as a URI; people write a path.
+TEST(Socket, ANameIsAPathAndNoUri) {
+  const testing::TempDir folder;
+  ScriptedRouter router;
+  router.decision.set_route(v1::ROUTE_NEAR);
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(absl::StrCat("unix:", folder.File("a%2520b%20c%23d%3Fe")),
+                           grpc::InsecureServerCredentials());
+  builder.RegisterService(&router);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  for (const std::string& scheme : {"", "unix:", "unix://"}) {
+    const std::string address = absl::StrCat(scheme, folder.File("a%20b c#d?e"));
+    const ProgramRun run = RunNearfar({"ask", "hi", "--daemon", address, "--explain"});
+    EXPECT_EQ(run.code, kExitOk) << run.err;
+  }
+}
+
+TEST(Reload, OfADaemonThatIsNotThereIsExit69) {
+  const testing::TempDir folder;
+  const ProgramRun run = RunNearfar({"policy", "reload", "--daemon", folder.File("no")});
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.err, HasSubstr("cannot be reached"));
 }
 
 }  // namespace

@@ -51,6 +51,19 @@ TEST(Table, TheRestTakesWhatIsLeftAndNoLineIsTooWide) {
   EXPECT_NE(table.Format(60).find("…"), std::string::npos);
 }
 
+TEST(Table, GapsAndThenTextGiveWayWhereItIsNarrowButNumbersNever) {
+  Table table({{"answered by"}, {"reason"}, {"seconds", Table::Align::kRight}});
+  table.Add({"home-server", "draft_accepted", "1234567.25"});
+  EXPECT_THAT(Lines(table.Format(37)), ElementsAre("answered by reason            seconds",  //
+                                                   "----------- -------------- ----------",  //
+                                                   "home-server draft_accepted 1234567.25"));
+  EXPECT_THAT(Lines(table.Format(32)), ElementsAre("answered … reason        seconds",  //
+                                                   "---------- ---------- ----------",  //
+                                                   "home-serv… draft_acc… 1234567.25"));
+  for (const std::string& line : Lines(table.Format(28))) EXPECT_EQ(DisplayWidth(line), 28) << line;
+  EXPECT_NE(table.Format(1).find("1234567.25"), std::string::npos);
+}
+
 TEST(Table, MissingCellsAreEmpty) {
   Table table({{"a"}, {"b"}});
   table.Add({"x"});

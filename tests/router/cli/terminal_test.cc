@@ -32,6 +32,23 @@ TEST(Terminal, AFileGetsTheAnswerByteForByte) {
   EXPECT_EQ(captured.out(), "a\033[2Jb");
 }
 
+TEST(Terminal, TellsOnceOfAnOutputThatCannotBeWritten) {
+  std::FILE* full = std::fopen("/dev/full", "w");
+  std::FILE* err = std::tmpfile();
+  ASSERT_TRUE(full != nullptr && err != nullptr);
+  Terminal terminal(full, err, false, 80);
+  EXPECT_FALSE(terminal.output_lost());
+  terminal.Line("a table");
+  terminal.Answer("an answer");
+  EXPECT_TRUE(terminal.output_lost());
+  std::rewind(err);
+  char text[200] = "";
+  text[std::fread(text, 1, sizeof(text) - 1, err)] = '\0';
+  EXPECT_STREQ(text, "nearfar: standard output cannot be written: No space left on device\n");
+  std::fclose(full);
+  std::fclose(err);
+}
+
 TEST(WithoutControls, TakesOutWhatWouldSteerATerminal) {
   EXPECT_EQ(WithoutControls("a\033[2Jb\ac\x7F\r\n\td"), "a[2Jbc\n\td");
   EXPECT_EQ(WithoutControls("x\xC2\x9B"
