@@ -8,6 +8,7 @@
 #include "local_engine/base/sha256.h"
 #include "local_engine/base/usable_cpus.h"
 #include "local_engine/kernels/dispatch.h"
+#include "local_engine/model/memory.h"
 #include "local_engine/model/model.h"
 #include "local_engine/quant/formats.h"
 #include "local_engine/scheduler.h"
@@ -30,6 +31,10 @@ absl::Status CheckOptions(const EngineOptions& options) {
   absl::Status status = CheckRange("threads", options.threads, 0, kMaxThreads);
   status.Update(CheckRange("max_sessions", options.max_sessions, 1, kMaxSessions));
   status.Update(CheckRange("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
+  if (options.max_memory_bytes < 0) {
+    status.Update(absl::InvalidArgumentError(absl::StrCat(
+        "EngineOptions::max_memory_bytes: ", options.max_memory_bytes, " is below 0")));
+  }
   return status;
 }
 
@@ -126,6 +131,12 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   if (!model.ok()) return model.status();
   absl::StatusOr<int> context = ChooseContext(options, (*model)->config);
   if (!context.ok()) return context.status();
+  status = CheckMemory((*model)->config, (*model)->weights.vocabulary(),
+                       {.context = *context,
+                        .sessions = options.max_sessions,
+                        .rows = options.prefill_chunk + options.max_sessions},
+                       options.max_memory_bytes);
+  if (!status.ok()) return status;
 
   SchedulerOptions scheduling;
   scheduling.kernels = *kernels;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/start_thread.h"
 #include "local_engine/sampling/sampler.h"
+#include "local_engine/sampling/text_stream.h"
 
 namespace nearfar {
 namespace {
@@ -148,6 +149,7 @@ absl::Status Scheduler::CheckRequest(const GenerateRequest& request) const {
         absl::StrCat("max_tokens: ", request.max_tokens, " is less than 1"));
   }
   absl::Status status = CheckSamplingOptions(request.sampling);
+  status.Update(CheckStops(request.stop));
   return status.ok() ? CheckIds(request.prompt) : status;
 }
 

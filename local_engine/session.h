@@ -25,7 +25,8 @@ struct GenerateRequest {
   std::vector<int32_t> prompt;  // the whole history, at least one id
   int max_tokens = 256;         // >= 1; clipped to what the context still holds
   SamplingOptions sampling = {};
-  // Generation ends before the first of these, which is never in the text.
+  // Generation ends before the first of these, which is never in the text. At most kMostStops, each
+  // of at most kMostStopBytes.
   std::vector<std::string> stop = {};
 };
 
@@ -75,9 +76,9 @@ class Session {
   virtual ~Session() = default;
 
   // Enqueues one generation. `sink` is kept alive until OnDone has returned.
-  // Errors: InvalidArgument (empty prompt, an id outside the vocabulary, an option outside its
-  // range), FailedPrecondition (a generation of this session has not finished), OutOfRange (the
-  // prompt is longer than the context). On error the sink is never called.
+  // Errors: InvalidArgument (empty prompt, an id outside the vocabulary, an option or a stop string
+  // beyond its limits), FailedPrecondition (a generation of this session has not finished),
+  // OutOfRange (the prompt is longer than the context). On error the sink is never called.
   virtual absl::Status Generate(GenerateRequest request, std::shared_ptr<GenerateSink> sink) = 0;
 
   // Ends the generation, if any, running or not yet begun: polled at least once a layer, whosever

@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <new>
 #include <utility>
@@ -27,18 +26,16 @@ uint8_t* MapPages(size_t bytes) {
   return static_cast<uint8_t*>(pages);
 }
 
-uint8_t* AllocateHeap(size_t bytes, AlignedBuffer::Fill fill) {
+uint8_t* AllocateHeap(size_t bytes) {
   constexpr size_t kMask = AlignedBuffer::kAlignment - 1;
   const size_t rounded = (bytes + kMask) & ~kMask;  // aligned_alloc wants whole alignments
-  void* block = std::aligned_alloc(AlignedBuffer::kAlignment, rounded);
-  if (block != nullptr && fill == AlignedBuffer::Fill::kZero) std::memset(block, 0, rounded);
-  return static_cast<uint8_t*>(block);
+  return static_cast<uint8_t*>(std::aligned_alloc(AlignedBuffer::kAlignment, rounded));
 }
 
-// nullptr if there is no such memory. Fresh pages are zero already.
-uint8_t* Allocate(size_t bytes, AlignedBuffer::Fill fill) {
+// nullptr if there is no such memory.
+uint8_t* Allocate(size_t bytes) {
   if (bytes > static_cast<size_t>(std::numeric_limits<ptrdiff_t>::max())) return nullptr;
-  return IsMapped(bytes) ? MapPages(bytes) : AllocateHeap(bytes, fill);
+  return IsMapped(bytes) ? MapPages(bytes) : AllocateHeap(bytes);
 }
 
 void Free(uint8_t* data, size_t bytes) {
@@ -52,9 +49,9 @@ void Free(uint8_t* data, size_t bytes) {
 
 }  // namespace
 
-absl::StatusOr<AlignedBuffer> AlignedBuffer::Create(size_t bytes, Fill fill) {
+absl::StatusOr<AlignedBuffer> AlignedBuffer::Create(size_t bytes) {
   if (bytes == 0) return AlignedBuffer();
-  uint8_t* data = Allocate(bytes, fill);
+  uint8_t* data = Allocate(bytes);
   if (data == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot allocate ", bytes, " bytes (free memory, or use a smaller context)"));
@@ -62,9 +59,9 @@ absl::StatusOr<AlignedBuffer> AlignedBuffer::Create(size_t bytes, Fill fill) {
   return AlignedBuffer(data, bytes);
 }
 
-AlignedBuffer::AlignedBuffer(size_t bytes, Fill fill) : size_(bytes) {
+AlignedBuffer::AlignedBuffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
-  data_ = Allocate(bytes, fill);
+  data_ = Allocate(bytes);
   if (data_ == nullptr) throw std::bad_alloc();
 }
 

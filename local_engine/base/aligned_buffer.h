@@ -21,18 +21,13 @@ class AlignedBuffer {
   static constexpr size_t kHugePageBytes = 2u
                                            << 20;  // blocks from this size on are huge-page hinted
 
-  enum class Fill {
-    kNone,  // content is unspecified
-    kZero,
-  };
-
-  // Errors: ResourceExhausted (says how many bytes were asked for).
-  static absl::StatusOr<AlignedBuffer> Create(size_t bytes, Fill fill = Fill::kNone);
+  // The content is unspecified. Errors: ResourceExhausted (says how many bytes were asked for).
+  static absl::StatusOr<AlignedBuffer> Create(size_t bytes);
 
   // Empty: data() is nullptr, size() is 0.
   AlignedBuffer() = default;
   // For small or bounded sizes; throws std::bad_alloc, as a std::vector would.
-  explicit AlignedBuffer(size_t bytes, Fill fill = Fill::kNone);
+  explicit AlignedBuffer(size_t bytes);
   ~AlignedBuffer();
   AlignedBuffer(AlignedBuffer&& other) noexcept;
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;

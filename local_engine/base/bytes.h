@@ -1,4 +1,4 @@
-// Little-endian reads from bytes that nobody vouches for, and arithmetic that says when it wraps.
+// Little-endian reads from bytes that nobody vouches for, and a product that says when it wraps.
 // Held by tests/local_engine/base/bytes_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_BASE_BYTES_H_
@@ -16,14 +16,6 @@ namespace nearfar {
 
 static_assert(std::endian::native == std::endian::little,
               "model files are little-endian and are used where they are mapped");
-
-// *sum = a + b; false (and *sum untouched) if that does not fit.
-[[nodiscard]] inline bool CheckedAdd(uint64_t a, uint64_t b, uint64_t* sum) {
-  uint64_t result;
-  if (__builtin_add_overflow(a, b, &result)) return false;
-  *sum = result;
-  return true;
-}
 
 // *product = a * b; false (and *product untouched) if that does not fit.
 [[nodiscard]] inline bool CheckedMul(uint64_t a, uint64_t b, uint64_t* product) {

@@ -16,7 +16,7 @@
 namespace nearfar {
 namespace {
 
-// Closes the descriptor; the mapping does not need it.
+// Closes the descriptor of a file that is not mapped after all.
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -26,13 +26,16 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
 };
 
-// Size of an open regular file that is not empty.
-absl::StatusOr<size_t> RegularFileSize(int fd, const std::string& path) {
+}  // namespace
+
+// Of an open regular file that is not empty.
+absl::StatusOr<MappedFile::Stamp> MappedFile::ReadStamp(int fd, const std::string& path) {
   struct stat info;
   if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot stat ", path));
   if (S_ISDIR(info.st_mode)) {
@@ -44,23 +47,34 @@ absl::StatusOr<size_t> RegularFileSize(int fd, const std::string& path) {
   if (info.st_size == 0) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is empty (download it again)"));
   }
-  return static_cast<size_t>(info.st_size);
+  return Stamp{info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
   // O_NONBLOCK: a pipe in the file's place must not hold the caller.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
-  const absl::StatusOr<size_t> size = RegularFileSize(file.get(), path);
-  if (!size.ok()) return size.status();
-  void* pages = mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  const absl::StatusOr<Stamp> stamp = ReadStamp(file.get(), path);
+  if (!stamp.ok()) return stamp.status();
+  const size_t size = static_cast<size_t>(stamp->bytes);
+  void* pages = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (pages == MAP_FAILED) return absl::ErrnoToStatus(errno, absl::StrCat("cannot map ", path));
-  return std::unique_ptr<MappedFile>(
-      new MappedFile(path, absl::MakeConstSpan(static_cast<const uint8_t*>(pages), *size)));
+  const auto bytes = absl::MakeConstSpan(static_cast<const uint8_t*>(pages), size);
+  return std::unique_ptr<MappedFile>(new MappedFile(path, file.Release(), *stamp, bytes));
 }
 
-MappedFile::~MappedFile() { munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size()); }
+MappedFile::~MappedFile() {
+  munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size());
+  close(fd_);
+}
+
+absl::Status MappedFile::CheckUnchanged() const {
+  const absl::StatusOr<Stamp> now = ReadStamp(fd_, path_);
+  if (now.ok() && *now == stamp_) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(path_,
+                   " was changed while it was opened (open it again; to replace a file, "
+                   "rename the new one over it)"));
+}
 
 }  // namespace nearfar

@@ -7,12 +7,14 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
 namespace nearfar {
 
-// Immutable. The pages live as long as the object.
+// Immutable. The pages live as long as the object; they are the file's: what is written to it
+// shows, and what is cut off it ends the process that reads there (SIGBUS).
 class MappedFile {
  public:
   // Errors: NotFound, PermissionDenied, InvalidArgument (a directory, or an empty file).
@@ -24,12 +26,26 @@ class MappedFile {
   absl::Span<const uint8_t> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
 
- private:
-  MappedFile(std::string path, absl::Span<const uint8_t> bytes)
-      : path_(std::move(path)), bytes_(bytes) {}
+  // Unavailable if the file (not its name: another may have been renamed over it) was written to
+  // since Open, as its size and its time of change tell.
+  absl::Status CheckUnchanged() const;
 
-  std::string path_;
-  absl::Span<const uint8_t> bytes_;
+ private:
+  struct Stamp {
+    int64_t bytes;
+    int64_t seconds;  // of the last write
+    int64_t nanoseconds;
+    bool operator==(const Stamp&) const = default;
+  };
+
+  static absl::StatusOr<Stamp> ReadStamp(int fd, const std::string& path);
+  MappedFile(std::string path, int fd, const Stamp& stamp, absl::Span<const uint8_t> bytes)
+      : path_(std::move(path)), fd_(fd), stamp_(stamp), bytes_(bytes) {}
+
+  const std::string path_;
+  const int fd_;
+  const Stamp stamp_;
+  const absl::Span<const uint8_t> bytes_;
 };
 
 }  // namespace nearfar

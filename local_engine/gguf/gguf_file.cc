@@ -80,27 +80,6 @@ std::optional<double> LoadFloat(GgufType type, const uint8_t* data) {
   return std::nullopt;
 }
 
-// A checked string whose length stands at `data`.
-std::string_view LoadString(const uint8_t* data) {
-  return {reinterpret_cast<const char*>(data) + sizeof(uint64_t), LoadLittleEndian<uint64_t>(data)};
-}
-
-// Every element of a checked array of numbers, or the reason why one cannot be had.
-template <typename T, typename Load>
-absl::StatusOr<std::vector<T>> LoadArray(std::string_view key, const GgufValue& value,
-                                         absl::string_view wanted, Load load) {
-  std::vector<T> numbers;
-  if (value.count == 0) return numbers;
-  const uint64_t step = value.bytes / value.count;
-  numbers.reserve(value.count);
-  for (uint64_t i = 0; i < value.count; ++i) {
-    const auto number = load(value.element_type, value.data + i * step);
-    if (!number.has_value()) return WrongType(key, value, wanted);
-    numbers.push_back(static_cast<T>(*number));
-  }
-  return numbers;
-}
-
 }  // namespace
 
 int64_t GgufTensor::rows() const {
@@ -169,7 +148,9 @@ absl::StatusOr<std::string_view> GgufFile::GetString(std::string_view key) const
   const absl::StatusOr<const GgufValue*> value = Require(*this, key);
   if (!value.ok()) return value.status();
   if ((*value)->type != GgufType::kString) return WrongType(key, **value, "string");
-  return LoadString((*value)->data);
+  // The length that was checked, not the one that stands in the file by now.
+  return std::string_view(reinterpret_cast<const char*>((*value)->data) + sizeof(uint64_t),
+                          (*value)->bytes - sizeof(uint64_t));
 }
 
 absl::StatusOr<std::vector<std::string_view>> GgufFile::GetStrings(std::string_view key) const {
@@ -177,12 +158,14 @@ absl::StatusOr<std::vector<std::string_view>> GgufFile::GetStrings(std::string_v
   const absl::StatusOr<const GgufValue*> value = RequireArray(*this, key, kWanted);
   if (!value.ok()) return value.status();
   if ((*value)->element_type != GgufType::kString) return WrongType(key, **value, kWanted);
-  std::vector<std::string_view> strings;
-  strings.reserve((*value)->count);
-  const uint8_t* next = (*value)->data;
-  for (uint64_t i = 0; i < (*value)->count; ++i) {
-    strings.push_back(LoadString(next));
-    next += sizeof(uint64_t) + strings.back().size();
+  std::vector<std::string_view> strings((*value)->count);
+  ByteReader reader({(*value)->data, (*value)->bytes});
+  for (std::string_view& text : strings) {
+    // Was true when the file was parsed.
+    uint64_t length = 0;
+    if (reader.Read(&length) && reader.ReadText(length, &text)) continue;
+    return absl::UnavailableError(
+        absl::StrCat(Absl(key), ": the file was changed while it was read (open it again)"));
   }
   return strings;
 }
@@ -191,14 +174,15 @@ absl::StatusOr<std::vector<int64_t>> GgufFile::GetInts(std::string_view key) con
   constexpr char kWanted[] = "array of integers below 2^63";
   const absl::StatusOr<const GgufValue*> value = RequireArray(*this, key, kWanted);
   if (!value.ok()) return value.status();
-  return LoadArray<int64_t>(key, **value, kWanted, LoadInteger);
-}
-
-absl::StatusOr<std::vector<float>> GgufFile::GetFloats(std::string_view key) const {
-  constexpr char kWanted[] = "array of floats";
-  const absl::StatusOr<const GgufValue*> value = RequireArray(*this, key, kWanted);
-  if (!value.ok()) return value.status();
-  return LoadArray<float>(key, **value, kWanted, LoadFloat);
+  std::vector<int64_t> numbers((*value)->count);
+  const uint8_t* next = (*value)->data;
+  for (int64_t& number : numbers) {
+    const std::optional<int64_t> loaded = LoadInteger((*value)->element_type, next);
+    if (!loaded.has_value()) return WrongType(key, **value, kWanted);
+    number = *loaded;
+    next += (*value)->bytes / (*value)->count;
+  }
+  return numbers;
 }
 
 std::string GgufFile::Fingerprint() const {

@@ -1,9 +1,15 @@
 // A parsed and fully checked GGUF file (versions 2 and 3, little-endian).
 //
-// Nothing of the file is trusted: every count is bounded by the bytes left over the smallest entry,
-// every multiplication and addition is checked, offsets are aligned, inside the file and do not
+// Nothing of the file is trusted: every count is bounded by the bytes left over the smallest entry
+// (and those of entries and tensors by a number of their own), every product is checked and every
+// sum is of numbers that the file's size bounds, offsets are aligned, inside the file and do not
 // overlap, keys and tensor names are unique, strings are UTF-8. A refusal names byte offset and
-// field. Knows no model. Held by tests/local_engine/gguf/gguf_file_test.cc.
+// field.
+//
+// The file stays mapped. One that is written to while it is open changes the model under way, and
+// one that is cut short ends the process (SIGBUS): model files are replaced by renaming another
+// over them. What was checked is not read a second time for its lengths, so that a changed file is
+// never read past. Knows no model. Held by tests/local_engine/gguf/gguf_file_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_GGUF_GGUF_FILE_H_
 #define NEARFAR_LOCAL_ENGINE_GGUF_GGUF_FILE_H_
@@ -45,6 +51,8 @@ class GgufFile {
   uint32_t version() const { return version_; }
   int64_t file_bytes() const { return static_cast<int64_t>(file_->bytes().size()); }
   int64_t data_offset() const { return data_offset_; }
+  // Errors as MappedFile has them; to be asked once all that is decoded at the start has been read.
+  absl::Status CheckUnchanged() const { return file_->CheckUnchanged(); }
   absl::Span<const GgufTensor> tensors() const { return tensors_; }
   const GgufTensor* FindTensor(std::string_view name) const;
 
@@ -53,14 +61,13 @@ class GgufFile {
   const GgufValue* Find(std::string_view key) const;
 
   // Typed reads. NotFound names the key; InvalidArgument says which type stands there instead.
-  // Integers of any width that fit are accepted.
+  // Integers of any width that fit are accepted. Unavailable: the file changed since it was opened.
   absl::StatusOr<int64_t> GetInt(std::string_view key) const;
   absl::StatusOr<double> GetFloat(std::string_view key) const;
   absl::StatusOr<bool> GetBool(std::string_view key) const;
   absl::StatusOr<std::string_view> GetString(std::string_view key) const;
   absl::StatusOr<std::vector<std::string_view>> GetStrings(std::string_view key) const;
   absl::StatusOr<std::vector<int64_t>> GetInts(std::string_view key) const;
-  absl::StatusOr<std::vector<float>> GetFloats(std::string_view key) const;
 
   // SHA-256 (lower-case hex) of header, metadata and tensor table, 64 blocks of 4 KiB sampled
   // evenly from the tensor data, and the file's size: identifies the weights without reading them

@@ -23,6 +23,7 @@ constexpr uint64_t kMaxKeyBytes = 65535;    // by the specification
 constexpr uint64_t kMaxNameBytes = 64;      // by the specification
 constexpr uint32_t kMaxDimensions = 4;      // by the specification
 constexpr uint64_t kLeastAlignment = 8;     // by the specification: a multiple of 8
+constexpr uint64_t kMaxEntries = 65536;     // and tensors: real files have a few thousand
 constexpr uint64_t kLeastEntryBytes = 14;   // key length, 1 byte of key, type, 1 byte of value
 constexpr uint64_t kLeastTensorBytes = 25;  // name length, 1 byte of name, dimensions, type, offset
 constexpr char kAlignmentKey[] = "general.alignment";
@@ -184,11 +185,16 @@ absl::Status GgufParser::ParseCount(const char* field, uint64_t least_entry_byte
                                     uint64_t* count) {
   const uint64_t start = reader_.position();
   if (absl::Status s = ReadNumber(field, count); !s.ok()) return s;
+  const char* things = field == std::string_view("tensor_count") ? " tensors" : " entries";
   if (*count > reader_.remaining() / least_entry_bytes) {
-    const char* things = field == std::string_view("tensor_count") ? " tensors" : " entries";
     return Refuse(start, field,
                   absl::StrCat(*count, things, " cannot fit in the ", reader_.remaining(),
                                " bytes left", kDamaged));
+  }
+  // What is held for them is several times what the shortest ones take in the file.
+  if (*count > kMaxEntries) {
+    return Refuse(start, field,
+                  absl::StrCat(*count, things, ", at most ", kMaxEntries, " are read", kDamaged));
   }
   return absl::OkStatus();
 }

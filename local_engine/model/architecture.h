@@ -57,6 +57,8 @@ struct ConfigKeys {
   const char* rope_base = "rope.freq_base";
   const char* rope_scaling = "rope.scaling.type";
   const char* rope_scaling_factor = "rope.scaling.factor";
+  const char* rope_scale_linear = "rope.scale_linear";  // the factor in files of 2023
+  const char* rope_attention_factor = "rope.scaling.attn_factor";
   const char* experts = "expert_count";
 };
 

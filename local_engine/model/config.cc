@@ -10,7 +10,7 @@
 namespace nearfar {
 namespace {
 
-// No real model comes near these; below them every size computed from a config fits in 64 bits.
+// No real model comes near these; below them every size of one buffer fits in 64 bits.
 constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxWidth = 1 << 17;
 constexpr int64_t kMaxFfnWidth = 1 << 20;
@@ -127,6 +127,22 @@ void ReadHeads(KeyReader& reader, ModelConfig& config) {
   }
 }
 
+// Factor of linear scaling, 1 where there is none. Files mean what llama.cpp takes them for: a
+// factor without a type is linear.
+float ReadRopeScale(KeyReader& reader, const ConfigKeys& keys) {
+  const std::string_view type = reader.StringOrEmpty(keys.rope_scaling);
+  if (type == "none") return 1;
+  if (!type.empty() && type != "linear") {
+    reader.Fail(absl::UnimplementedError(
+        absl::StrCat(reader.Name(keys.rope_scaling), ": \"", std::string(type).substr(0, 32),
+                     "\" is not computed here (known: none, linear)")));
+    return 1;
+  }
+  const bool has_old = !reader.Has(keys.rope_scaling_factor) && reader.Has(keys.rope_scale_linear);
+  const char* key = has_old ? keys.rope_scale_linear : keys.rope_scaling_factor;
+  return type.empty() ? reader.FloatOr(key, 1e-3, 1e6, 1) : reader.Float(key, 1e-3, 1e6);
+}
+
 void ReadRope(KeyReader& reader, ModelConfig& config) {
   const ConfigKeys& keys = config.architecture->keys;
   if (!reader.status().ok()) return;
@@ -136,13 +152,12 @@ void ReadRope(KeyReader& reader, ModelConfig& config) {
     reader.Fail(absl::InvalidArgumentError(
         absl::StrCat(reader.Name(keys.rope_width), ": ", config.rope_width, " is odd")));
   }
-  const std::string_view scaling = reader.StringOrEmpty(keys.rope_scaling);
-  if (scaling == "linear") {
-    config.rope_scale = reader.Float(keys.rope_scaling_factor, 1e-3, 1e6);
-  } else if (!scaling.empty() && scaling != "none") {
-    reader.Fail(absl::UnimplementedError(
-        absl::StrCat(reader.Name(keys.rope_scaling), ": \"", std::string(scaling).substr(0, 32),
-                     "\" is not computed here (known: none, linear)")));
+  config.rope_scale = ReadRopeScale(reader, keys);
+  const float attention_factor = reader.FloatOr(keys.rope_attention_factor, 0, 1e6, 1);
+  if (attention_factor != 1) {
+    reader.Fail(absl::UnimplementedError(absl::StrCat(reader.Name(keys.rope_attention_factor), ": ",
+                                                      attention_factor,
+                                                      " is not computed here (known: 1)")));
   }
 }
 

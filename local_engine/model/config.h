@@ -12,8 +12,8 @@
 
 namespace nearfar {
 
-// Immutable. After ReadModelConfig the numbers fit each other: kv_heads divides heads, widths are
-// even and positive, and no product of them overflows.
+// Immutable. After ReadModelConfig the numbers fit each other: counts and widths are at least 1,
+// kv_heads divides heads, head_width and rope_width are even, and no product of two overflows.
 struct ModelConfig {
   const Architecture* architecture = nullptr;
   int layers = 0;

@@ -30,7 +30,8 @@ absl::Status LoadParts(const std::string& path, Model* model) {
   if (!tokenizer.ok()) return tokenizer.status();
   model->tokenizer = *std::move(tokenizer);
   model->chat_template = MakeChatTemplate(*model->file, *model->tokenizer);
-  return CheckVocabulary(*model);
+  const absl::Status fits = CheckVocabulary(*model);
+  return fits.ok() ? model->file->CheckUnchanged() : fits;
 }
 
 }  // namespace

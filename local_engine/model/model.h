@@ -27,7 +27,8 @@ struct Model {
 };
 
 // Errors: those of GgufFile::Open, ReadModelConfig, FindWeights and MakeTokenizer; InvalidArgument
-// (the tokenizer's vocabulary is not that of the embedding).
+// (the tokenizer's vocabulary is not that of the embedding); Unavailable (the file was written to
+// meanwhile).
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path);
 
 }  // namespace nearfar

@@ -1,7 +1,7 @@
 #include "local_engine/model/weights.h"
 
 #include <algorithm>
-#include <array>
+#include <cassert>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -10,11 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "local_engine/quant/formats.h"
+#include "local_engine/tokenizer/vocab.h"
 
 namespace nearfar {
 namespace {
-
-constexpr int64_t kMaxVocabulary = 1 << 24;
 
 std::string ShapeText(absl::Span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
@@ -23,7 +22,7 @@ std::string ShapeText(absl::Span<const int64_t> shape) {
 // Finds tensors and checks them. The first error sticks, so that a layer can be written as a list.
 class TensorFinder {
  public:
-  explicit TensorFinder(const GgufFile& file) : file_(file) {}
+  explicit TensorFinder(const GgufFile& file) : file_(file), used_(file.tensors().size()) {}
 
   const absl::Status& status() const { return status_; }
 
@@ -62,6 +61,17 @@ class TensorFinder {
     return FindVector(name, length);
   }
 
+  // A tensor that was not asked for is a term that would be missing from every result.
+  void RefuseTheRest(const char* family) {
+    const auto rest = std::find(used_.begin(), used_.end(), false);
+    if (rest == used_.end()) return;
+    const GgufTensor& tensor = file_.tensors()[rest - used_.begin()];
+    Fail(absl::UnimplementedError(
+        absl::StrCat("tensor ", std::string(tensor.name), ": models of the family \"", family,
+                     "\" are computed without it here, so the answers would be wrong (take a model "
+                     "that has none)")));
+  }
+
   void Fail(absl::Status status) {
     if (status_.ok()) status_ = std::move(status);
   }
@@ -84,34 +94,22 @@ class TensorFinder {
                        "family (general.architecture)")));
       return nullptr;
     }
+    used_[tensor - file_.tensors().data()] = true;
     if (absl::MakeConstSpan(tensor->shape) != shape) {
       Fail(absl::InvalidArgumentError(
           absl::StrCat("tensor ", name, ": its shape is ", ShapeText(tensor->shape),
                        ", but the metadata asks for ", ShapeText(shape))));
       return nullptr;
     }
-    return CheckBlocks(name, *tensor) ? tensor : nullptr;
-  }
-
-  bool CheckBlocks(const std::string& name, const GgufTensor& tensor) {
-    const QuantFormat* format = FindFormat(tensor.dtype);
-    if (format == nullptr) {
-      Fail(absl::UnimplementedError(absl::StrCat(
-          "tensor ", name, ": type ", static_cast<uint32_t>(tensor.dtype), " is not read here")));
-      return false;
-    }
-    const int64_t columns = tensor.columns();
-    if (columns % format->block_elements != 0 ||
-        tensor.bytes < format->RowBytes(columns) * tensor.rows()) {
-      Fail(absl::InvalidArgumentError(absl::StrCat("tensor ", name, ": rows of ", columns,
-                                                   " are not whole blocks of ", format->name, " (",
-                                                   format->block_elements, " elements each)")));
-      return false;
-    }
-    return true;
+    // The file was refused otherwise.
+    assert(FindFormat(tensor->dtype) != nullptr);
+    assert(tensor->bytes >=
+           FindFormat(tensor->dtype)->RowBytes(tensor->columns()) * tensor->rows());
+    return tensor;
   }
 
   const GgufFile& file_;
+  std::vector<bool> used_;  // by place in the file
   absl::Status status_;
 };
 
@@ -171,6 +169,7 @@ absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig
   for (int layer = 0; layer < config.layers && finder.status().ok(); ++layer) {
     weights.layers.push_back(FindLayer(finder, config, layer));
   }
+  finder.RefuseTheRest(config.architecture->name);
   if (!finder.status().ok()) return finder.status();
   return weights;
 }

@@ -44,7 +44,8 @@ struct ModelWeights {
 };
 
 // Errors: InvalidArgument (a tensor is missing or has another shape than the config says: the
-// message names it and both shapes), Unimplemented (a tensor of a type that is not read here).
+// message names it and both shapes), Unimplemented (the file has a tensor that the family is not
+// computed with here, such as a bias: the message names it).
 absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig& config);
 
 // The type that most elements of the file's matrices have.

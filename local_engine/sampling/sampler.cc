@@ -7,8 +7,10 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "local_engine/sampling/exp.h"
 
 namespace nearfar {
@@ -18,22 +20,26 @@ namespace {
 // 1e-12. Leaving them out keeps the candidates few at low temperatures.
 constexpr float kNegligible = -40;
 
-absl::Status OutOfRange(const char* option, double value, const char* range) {
+absl::Status OutOfRange(const char* option, double value, absl::string_view range) {
   return absl::InvalidArgumentError(absl::StrCat(option, " is ", value, ", must be ", range));
 }
 
-// The logits of tokens seen lately move towards "unlikely": divided if positive, else multiplied
-// (Keskar et al. 2019, CTRL, with the sign repaired). Each token once.
-void PenaliseRepetition(absl::Span<const int32_t> history, const SamplingOptions& options,
-                        std::vector<float>* logits) {
+// Towards "unlikely": divided if positive, else multiplied (Keskar et al. 2019, CTRL, with the sign
+// repaired). A logit stays finite: the difference of two infinite ones would be no number.
+float Penalised(float logit, float penalty) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  return std::clamp(logit > 0 ? logit / penalty : logit * penalty, -kMost, kMost);
+}
+
+// Penalises the tokens seen lately. What is written comes from `logits`, so that a token seen
+// twice is penalised once.
+void PenaliseRepetition(absl::Span<const float> logits, absl::Span<const int32_t> history,
+                        const SamplingOptions& options, std::vector<float>* penalised) {
+  penalised->assign(logits.begin(), logits.end());
   const size_t window = std::min<size_t>(history.size(), options.repetition_window);
-  std::vector<int32_t> seen(history.end() - window, history.end());
-  std::sort(seen.begin(), seen.end());
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (const int32_t id : seen) {
-    if (id < 0 || static_cast<size_t>(id) >= logits->size()) continue;
-    float& logit = (*logits)[id];
-    logit = logit > 0 ? logit / options.repetition_penalty : logit * options.repetition_penalty;
+  for (const int32_t id : history.last(window)) {
+    if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
+    (*penalised)[id] = Penalised(logits[id], options.repetition_penalty);
   }
 }
 
@@ -80,8 +86,11 @@ absl::Status CheckSamplingOptions(const SamplingOptions& o) {
   if (o.top_k < 0) return OutOfRange("top_k", o.top_k, "0 (off) or positive");
   if (!(o.top_p > 0 && o.top_p <= 1)) return OutOfRange("top_p", o.top_p, "above 0 and at most 1");
   if (!(o.min_p >= 0 && o.min_p < 1)) return OutOfRange("min_p", o.min_p, "at least 0 and below 1");
-  if (!(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty))) {
-    return OutOfRange("repetition_penalty", o.repetition_penalty, "a positive number (1 = off)");
+  if (!(o.repetition_penalty >= kLeastRepetitionPenalty &&
+        o.repetition_penalty <= kMostRepetitionPenalty)) {
+    return OutOfRange(
+        "repetition_penalty", o.repetition_penalty,
+        absl::StrCat("in [", kLeastRepetitionPenalty, ", ", kMostRepetitionPenalty, "] (1 = off)"));
   }
   if (o.repetition_window < 0) {
     return OutOfRange("repetition_window", o.repetition_window, "0 or positive");
@@ -107,13 +116,13 @@ int32_t Sampler::Pick(absl::Span<const float> logits, const LogitStats& stats,
   const bool penalty = options_.repetition_penalty != 1;
   if (options_.temperature == 0 && !penalty) return best;
   if (penalty) {
-    penalised_.assign(logits.begin(), logits.end());
-    PenaliseRepetition(history, options_, &penalised_);
+    PenaliseRepetition(logits, history, options_, &penalised_);
     best = static_cast<int32_t>(std::max_element(penalised_.begin(), penalised_.end()) -
                                 penalised_.begin());
   }
   if (options_.temperature == 0) return best;
   Collect(penalty ? absl::MakeConstSpan(penalised_) : logits, best);
+  if (candidates_.empty()) return best;  // the best logit is no number: there is no distribution
   KeepTopK();
   return Draw();
 }

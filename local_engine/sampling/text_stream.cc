@@ -4,9 +4,12 @@
 #include "local_engine/sampling/text_stream.h"
 
 #include <cassert>
+#include <numeric>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "local_engine/base/utf8.h"
+#include "local_engine/sampling_options.h"
 
 namespace nearfar {
 namespace {
@@ -16,6 +19,20 @@ constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 uint64_t EdgeKey(int32_t node, uint8_t byte) { return static_cast<uint64_t>(node) << 8 | byte; }
 
 }  // namespace
+
+absl::Status CheckStops(absl::Span<const std::string> stop) {
+  if (stop.size() > kMostStops) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stop: ", stop.size(), " strings, at most ", kMostStops, " are searched for"));
+  }
+  for (size_t i = 0; i < stop.size(); ++i) {
+    if (stop[i].size() <= kMostStopBytes) continue;
+    return absl::InvalidArgumentError(absl::StrCat("stop[", i, "]: has ", stop[i].size(),
+                                                   " bytes, at most ", kMostStopBytes,
+                                                   " are searched for"));
+  }
+  return absl::OkStatus();
+}
 
 TextStream::TextStream(absl::Span<const std::string> stop) : nodes_(1) {
   for (size_t i = 0; i < stop.size(); ++i) {
@@ -48,21 +65,24 @@ void TextStream::LinkFailures() {
     uint8_t byte;
     int32_t to;
   };
-  std::vector<std::vector<Edge>> by_depth;
-  for (const auto& [key, to] : edges_) {
-    const size_t depth = nodes_[to].depth;
-    if (by_depth.size() <= depth) by_depth.resize(depth + 1);
-    by_depth[depth].push_back(
-        {static_cast<int32_t>(key >> 8), static_cast<uint8_t>(key & 0xff), to});
+  std::vector<size_t> place;  // of the next edge of each depth
+  for (const Node& node : nodes_) {
+    if (place.size() <= static_cast<size_t>(node.depth) + 1) place.resize(node.depth + 2);
+    ++place[node.depth + 1];
   }
-  for (const std::vector<Edge>& level : by_depth) {
-    for (const Edge& edge : level) {
-      Node& node = nodes_[edge.to];
-      node.fail = edge.from == 0 ? 0 : Next(nodes_[edge.from].fail, edge.byte);
-      if (node.match >= 0) continue;
-      node.match = nodes_[node.fail].match;
-      node.match_length = nodes_[node.fail].match_length;
-    }
+  --place[1];  // no edge leads to the root
+  std::partial_sum(place.begin(), place.end(), place.begin());
+  std::vector<Edge> by_depth(edges_.size());
+  for (const auto& [key, to] : edges_) {
+    by_depth[place[nodes_[to].depth]++] = {static_cast<int32_t>(key >> 8),
+                                           static_cast<uint8_t>(key & 0xff), to};
+  }
+  for (const Edge& edge : by_depth) {
+    Node& node = nodes_[edge.to];
+    node.fail = edge.from == 0 ? 0 : Next(nodes_[edge.from].fail, edge.byte);
+    if (node.match >= 0) continue;
+    node.match = nodes_[node.fail].match;
+    node.match_length = nodes_[node.fail].match_length;
   }
 }
 

@@ -19,9 +19,13 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 
 namespace nearfar {
+
+// InvalidArgument says what is beyond kMostStops or kMostStopBytes.
+absl::Status CheckStops(absl::Span<const std::string> stop);
 
 // One caller at a time; one stream a generation.
 class TextStream {

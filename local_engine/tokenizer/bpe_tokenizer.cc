@@ -34,7 +34,7 @@ class BpeTokenizer : public Tokenizer {
   std::string_view Bytes(int32_t id) const override {
     return id < 0 || id >= vocab_.size() ? std::string_view() : vocab_.Bytes(id);
   }
-  int32_t FindSpecial(std::string_view text) const override { return vocab_.FindSpecial(text); }
+  int32_t FindControl(std::string_view text) const override { return vocab_.FindControl(text); }
   bool IsEndOfText(int32_t id) const override { return vocab_.IsEndOfText(id); }
   int32_t begin_id() const override { return vocab_.begin_id(); }
 

@@ -174,12 +174,12 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> RecogniseChatTemplate(
   const auto family = std::find_if(AllFamilies().begin(), AllFamilies().end(),
                                    [&](const Family& f) { return Fits(f, program); });
   if (family == AllFamilies().end()) return NotKnown("its text is not recognised");
-  const int32_t start = tokenizer.FindSpecial("<|im_start|>");
-  const int32_t end = tokenizer.FindSpecial("<|im_end|>");
+  const int32_t start = tokenizer.FindControl("<|im_start|>");
+  const int32_t end = tokenizer.FindControl("<|im_end|>");
   if (start < 0 || end < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("tokenizer.chat_template is ", family->name,
-                     ", but the vocabulary has no special token <|im_start|> or <|im_end|>"));
+                     ", but the vocabulary has no control token <|im_start|> or <|im_end|>"));
   }
   return std::make_unique<ChatmlTemplate>(*family, tokenizer, start, end);
 }

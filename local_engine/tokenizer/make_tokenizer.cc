@@ -15,6 +15,9 @@
 namespace nearfar {
 namespace {
 
+// Real files have up to three merges for a token.
+constexpr uint64_t kMaxMerges = 4 * kMaxVocabulary;
+
 // The value of a key that a file may leave out; a value of the wrong type is still an error.
 template <typename T>
 absl::StatusOr<T> Or(absl::StatusOr<T> value, T fallback) {
@@ -48,7 +51,34 @@ absl::StatusOr<const Pretokenizer*> ChoosePretokenizer(const GgufFile& file) {
       "\" is not known here; known: ", absl::StrJoin(AllPretokenizers(), ", ", append_name)));
 }
 
+// Elements of an array, without reading them; 0 where there is none.
+uint64_t CountOf(const GgufFile& file, std::string_view key) {
+  const GgufValue* const value = file.Find(key);
+  return value == nullptr ? 0 : value->count;
+}
+
+// Before anything is held for them.
+absl::Status CheckCounts(const GgufFile& file) {
+  const uint64_t tokens = CountOf(file, "tokenizer.ggml.tokens");
+  const uint64_t types = CountOf(file, "tokenizer.ggml.token_type");
+  const uint64_t merges = CountOf(file, "tokenizer.ggml.merges");
+  if (tokens > kMaxVocabulary) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tokenizer.ggml.tokens: ", tokens, " tokens, at most ", kMaxVocabulary, " are read"));
+  }
+  if (tokens != 0 && types != 0 && types != tokens) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tokenizer.ggml.token_type: ", types, " types for ", tokens, " tokens"));
+  }
+  if (merges > kMaxMerges) {
+    return absl::InvalidArgumentError(absl::StrCat("tokenizer.ggml.merges: ", merges,
+                                                   " merges, at most ", kMaxMerges, " are read"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadTexts(const GgufFile& file, VocabSource* source) {
+  if (absl::Status counts = CheckCounts(file); !counts.ok()) return counts;
   auto tokens = Required(file.GetStrings("tokenizer.ggml.tokens"));
   if (!tokens.ok()) return tokens.status();
   auto merges = Required(file.GetStrings("tokenizer.ggml.merges"));

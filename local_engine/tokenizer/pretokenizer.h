@@ -3,15 +3,13 @@
 //
 // The variants go by the names that tokenizer.ggml.pre has in GGUF files. Their rules (the regular
 // expressions) are those of the models' own tokenizers, as llama.cpp applies them:
+// clang-format off
 //   gpt-2      's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //   smollm     \p{N} alone, then gpt-2 between them
-//   qwen2      (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|
-//   ?[^\s\p{L}\p{N}]+[\r\n]*
-//              |\s*[\r\n]+|\s+(?!\S)|\s+
+//   qwen2      (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 //   llama-bpe  as qwen2, with \p{N}{1,3}
-//   default    [\p{P}$+<=>^~|]+, then gpt-2, then \p{N}+, then [0-9]{3}; each within the pieces of
-//   the
-//              one before
+//   default    [\p{P}$+<=>^~|]+, then gpt-2, then \p{N}+, then [0-9]{3}; each within the pieces of the one before
+// clang-format on
 // A byte that is not UTF-8 counts as U+FFFD, a symbol. Held by
 // tests/local_engine/tokenizer/pretokenizer_test.cc.
 

@@ -28,8 +28,8 @@ class Tokenizer {
                       std::vector<int32_t>* ids) const = 0;
   // The bytes of one token (a token may hold part of a code point); empty for special tokens.
   virtual std::string_view Bytes(int32_t id) const = 0;
-  // The id of a special token by its text, or -1.
-  virtual int32_t FindSpecial(std::string_view text) const = 0;
+  // The id of a control or unknown token by its text, or -1: no plain text is encoded as one.
+  virtual int32_t FindControl(std::string_view text) const = 0;
   // True for a token that ends the model's turn (end of sequence, end of turn).
   virtual bool IsEndOfText(int32_t id) const = 0;
   // The id that begins every prompt, or -1 where the model uses none.

@@ -19,6 +19,13 @@ constexpr std::string_view kEndTexts[] = {
     "<end_of_turn>", "</s>",       "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",    "<reponame>",
 };
 
+// Texts of tokens that open a turn; control for the same reason.
+constexpr std::string_view kOpenTexts[] = {"<|im_start|>"};
+
+bool OpensTurn(std::string_view text) {
+  return std::find(std::begin(kOpenTexts), std::end(kOpenTexts), text) != std::end(kOpenTexts);
+}
+
 bool EndsText(std::string_view text) {
   return std::find(std::begin(kEndTexts), std::end(kEndTexts), text) != std::end(kEndTexts);
 }
@@ -64,6 +71,11 @@ uint64_t MergeKey(int32_t left, int32_t right) {
   return static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
 }
 
+// What the file says.
+TokenType GivenType(const VocabSource& source, int64_t id) {
+  return source.types.empty() ? TokenType::kNormal : static_cast<TokenType>(source.types[id]);
+}
+
 bool IsSpecial(TokenType type) {
   return type == TokenType::kControl || type == TokenType::kUnknown ||
          type == TokenType::kUserDefined;
@@ -74,19 +86,43 @@ bool IsSpecial(TokenType type) {
 absl::StatusOr<Vocab> Vocab::Create(const VocabSource& source) {
   Vocab vocab;
   TextIndex index;
-  absl::Status status = vocab.AddTokens(source, &index);
-  if (!status.ok()) return status;
-  status = vocab.AddMerges(source, index);
-  if (!status.ok()) return status;
-  status = vocab.AddSpecialIds(source);
+  absl::Status status = vocab.AddSpecialIds(source);
+  if (status.ok()) status = vocab.AddTokens(source, &index);
+  if (status.ok()) status = vocab.AddMerges(source, index);
   if (!status.ok()) return status;
   return vocab;
 }
 
+absl::Status Vocab::AddSpecialIds(const VocabSource& source) {
+  const struct {
+    const char* key;
+    int64_t id;
+  } kIds[] = {{"tokenizer.ggml.bos_token_id", source.begin_id},
+              {"tokenizer.ggml.eos_token_id", source.end_id},
+              {"tokenizer.ggml.eot_token_id", source.end_of_turn_id}};
+  const int64_t size = static_cast<int64_t>(source.tokens.size());
+  for (const auto& special : kIds) {
+    if (special.id < -1 || special.id >= size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(special.key, ": ", special.id, " is outside the vocabulary of ", size));
+    }
+  }
+  if (source.adds_begin && source.begin_id < 0) {
+    return absl::InvalidArgumentError(
+        "tokenizer.ggml.add_bos_token: true, but there is no tokenizer.ggml.bos_token_id");
+  }
+  begin_id_ = source.adds_begin ? static_cast<int32_t>(source.begin_id) : -1;
+  for (const int64_t id : {source.end_id, source.end_of_turn_id}) {
+    if (id >= 0) end_ids_.push_back(static_cast<int32_t>(id));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Vocab::AddTokens(const VocabSource& source, TextIndex* index) {
   const size_t n = source.tokens.size();
-  if (n == 0 || n > std::numeric_limits<int32_t>::max()) {
-    return absl::InvalidArgumentError(absl::StrCat("tokenizer.ggml.tokens: ", n, " tokens"));
+  if (n == 0 || n > kMaxVocabulary) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tokenizer.ggml.tokens: ", n, " tokens are outside [1, ", kMaxVocabulary, "]"));
   }
   if (!source.types.empty() && source.types.size() != n) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -108,13 +144,29 @@ absl::Status Vocab::AddTokens(const VocabSource& source, TextIndex* index) {
       return absl::InvalidArgumentError(
           absl::StrCat("tokenizer.ggml.tokens[", i, "]: the same text as token ", known->second));
     }
-    AddBytes(text, EndsText(text) ? TokenType::kControl : static_cast<TokenType>(type));
+    AddBytes(text, TypeOf(text, source));
+    if (IsSpecial(types_.back()) && text.size() > kMaxSpecialBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tokenizer.ggml.tokens[", i, "]: a special token of ", text.size(),
+                       " bytes, at most ", kMaxSpecialBytes, " are read"));
+    }
   }
+  std::sort(end_ids_.begin(), end_ids_.end());
+  end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
   if (bytes_.size() > std::numeric_limits<uint32_t>::max()) {
     return absl::InvalidArgumentError("tokenizer.ggml.tokens: more than 4 GiB of text");
   }
   IndexTokens();
   return absl::OkStatus();
+}
+
+// The type of the token that is added next.
+TokenType Vocab::TypeOf(std::string_view text, const VocabSource& source) const {
+  const int64_t id = size();
+  if (id == begin_id_ || id == source.end_id || id == source.end_of_turn_id) {
+    return TokenType::kControl;
+  }
+  return EndsText(text) || OpensTurn(text) ? TokenType::kControl : GivenType(source, id);
 }
 
 void Vocab::AddBytes(std::string_view text, TokenType type) {
@@ -162,38 +214,17 @@ absl::Status Vocab::AddMerges(const VocabSource& source, const TextIndex& index)
     const auto left = index.find(text.substr(0, space));
     const auto right = index.find(text.substr(space + 1));
     const auto result = index.find(joined);
-    if (left == index.end()) return refuse("the left text is no token");
-    if (right == index.end()) return refuse("the right text is no token");
-    if (result == index.end()) return refuse("the joined text is no token");
+    const auto is_word = [&](TextIndex::const_iterator token) {
+      return token != index.end() && GivenType(source, token->second) == TokenType::kNormal;
+    };
+    if (!is_word(left)) return refuse("the left text is no normal token");
+    if (!is_word(right)) return refuse("the right text is no normal token");
+    if (!is_word(result)) return refuse("the joined text is no normal token");
+    // Normal for the file but control here, as Qwen2.5's "</s>": plain text is not joined to it.
+    if (types_[result->second] == TokenType::kControl) continue;
     merges_.try_emplace(MergeKey(left->second, right->second),
                         Merge{static_cast<int32_t>(i), result->second});
   }
-  return absl::OkStatus();
-}
-
-absl::Status Vocab::AddSpecialIds(const VocabSource& source) {
-  const struct {
-    const char* key;
-    int64_t id;
-  } kIds[] = {{"tokenizer.ggml.bos_token_id", source.begin_id},
-              {"tokenizer.ggml.eos_token_id", source.end_id},
-              {"tokenizer.ggml.eot_token_id", source.end_of_turn_id}};
-  for (const auto& special : kIds) {
-    if (special.id < -1 || special.id >= size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(special.key, ": ", special.id, " is outside the vocabulary of ", size()));
-    }
-  }
-  if (source.adds_begin && source.begin_id < 0) {
-    return absl::InvalidArgumentError(
-        "tokenizer.ggml.add_bos_token: true, but there is no tokenizer.ggml.bos_token_id");
-  }
-  begin_id_ = source.adds_begin ? static_cast<int32_t>(source.begin_id) : -1;
-  for (const int64_t id : {source.end_id, source.end_of_turn_id}) {
-    if (id >= 0) end_ids_.push_back(static_cast<int32_t>(id));
-  }
-  std::sort(end_ids_.begin(), end_ids_.end());
-  end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
   return absl::OkStatus();
 }
 
@@ -212,9 +243,9 @@ const Vocab::Merge* Vocab::FindMerge(int32_t left, int32_t right) const {
   return found == merges_.end() ? nullptr : &found->second;
 }
 
-int32_t Vocab::FindSpecial(std::string_view text) const {
+int32_t Vocab::FindControl(std::string_view text) const {
   for (const Special& special : specials_) {
-    if (special.text == text) return special.id;
+    if (!special.plain && special.text == text) return special.id;
   }
   return -1;
 }

@@ -19,6 +19,11 @@
 
 namespace nearfar {
 
+// Real vocabularies have up to a quarter of this; the other parts of an engine count with it too.
+inline constexpr int64_t kMaxVocabulary = 1 << 20;
+// Of a token that is found by its whole text; the longest of real files have about twenty.
+inline constexpr size_t kMaxSpecialBytes = 256;
+
 // Numbers as in tokenizer.ggml.token_type.
 enum class TokenType : uint8_t {
   kNormal = 1,
@@ -49,9 +54,12 @@ class Vocab {
     int32_t result;  // id of the joined token
   };
 
-  // InvalidArgument, naming key and index: no tokens, a token twice, arrays of different lengths,
-  // an unknown type, a merge that is not two tokens joined to a third, a special id outside the
-  // vocabulary.
+  // A token that prompts are built with or that ends the model's turn (the ids of the source, and
+  // the usual texts such as "<|im_start|>") is control, whatever type the file gives it: no plain
+  // text may become one, and merges that would make one are left out.
+  // InvalidArgument, naming key and index: no tokens or too many, a token twice, arrays of
+  // different lengths, an unknown type, a special text of more than kMaxSpecialBytes, a merge that
+  // is not two normal tokens joined to a third, a special id outside the vocabulary.
   static absl::StatusOr<Vocab> Create(const VocabSource& source);
 
   int size() const { return static_cast<int>(types_.size()); }
@@ -72,7 +80,7 @@ class Vocab {
     bool plain;  // user-defined: an ordinary word of the vocabulary, found in any text
   };
   absl::Span<const Special> specials() const { return specials_; }
-  int32_t FindSpecial(std::string_view text) const;  // or -1
+  int32_t FindControl(std::string_view text) const;  // a special that is not plain, or -1
 
   bool IsEndOfText(int32_t id) const;
   int32_t begin_id() const { return begin_id_; }  // -1 where prompts begin with none
@@ -81,11 +89,12 @@ class Vocab {
   using TextIndex = absl::flat_hash_map<std::string_view, int32_t>;
 
   Vocab() = default;
+  absl::Status AddSpecialIds(const VocabSource& source);
   absl::Status AddTokens(const VocabSource& source, TextIndex* index);
+  TokenType TypeOf(std::string_view text, const VocabSource& source) const;
   void AddBytes(std::string_view text, TokenType type);
   void IndexTokens();
   absl::Status AddMerges(const VocabSource& source, const TextIndex& index);
-  absl::Status AddSpecialIds(const VocabSource& source);
 
   std::vector<TokenType> types_;
   // The bytes of all tokens, one after another; a heap block of its own, so that views into it stay

@@ -8,6 +8,7 @@
 
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "local_engine/sampling_options.h"
 
 namespace nearfar::cli {
 namespace {
@@ -27,7 +28,7 @@ void SamplingFlags::Declare(CLI::App* app) {
   app->add_option("--min-p", params.min_p, "Drop tokens below this share of the best; 0 = off")
       ->check(CLI::Range(0.0, 0.999));
   app->add_option("--repetition-penalty", params.repetition_penalty, "1 = off")
-      ->check(CLI::Range(0.01, 10.0));
+      ->check(CLI::Range(kLeastRepetitionPenalty, kMostRepetitionPenalty));
   app->add_option("--seed", params.seed, "Of the sampler; the same seed, the same answer");
   app->add_flag("--greedy", greedy, "Always the likeliest token, whatever else is set");
   app->callback([this] {

@@ -5,13 +5,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "local_engine/sampling_options.h"
 
 namespace nearfar::daemon {
 namespace {
 
 constexpr int kMostTokens = 1 << 20;
-constexpr int kMostStops = 16;
-constexpr size_t kLongestStop = 1024;
 constexpr size_t kLongestKey = 256;
 
 absl::Status Wrong(const std::string& field, const std::string& what) {
@@ -62,7 +61,8 @@ absl::StatusOr<SamplingParams> ToSampling(const v1::Sampling& sampling) {
                CheckWithin("sampling.top_k", out.top_k, 0, 1 << 20),
                CheckWithin("sampling.top_p", out.top_p, 1e-6, 1),
                CheckWithin("sampling.min_p", out.min_p, 0, 0.999999),
-               CheckWithin("sampling.repetition_penalty", out.repetition_penalty, 1e-3, 1e3)});
+               CheckWithin("sampling.repetition_penalty", out.repetition_penalty,
+                           kLeastRepetitionPenalty, kMostRepetitionPenalty)});
   if (!status.ok()) return status;
   return out;
 }
@@ -73,9 +73,9 @@ absl::StatusOr<std::vector<std::string>> ToStops(const Stops& stops) {
     return Wrong("stop", absl::StrCat("has ", stops.size(), " strings, at most ", kMostStops));
   }
   for (const std::string& stop : stops) {
-    if (stop.empty() || stop.size() > kLongestStop) {
+    if (stop.empty() || stop.size() > kMostStopBytes) {
       return Wrong("stop",
-                   absl::StrCat("a string is empty or longer than ", kLongestStop, " bytes"));
+                   absl::StrCat("a string is empty or longer than ", kMostStopBytes, " bytes"));
     }
   }
   return std::vector<std::string>(stops.begin(), stops.end());

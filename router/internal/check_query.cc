@@ -13,8 +13,11 @@ namespace {
 
 constexpr size_t kMostMessages = 4096;
 constexpr size_t kMostBytes = 8 << 20;  // of all turns together
+// Those of local_engine/sampling_options.h, which the core does not see; the test holds them equal.
 constexpr size_t kMostStops = 16;
-constexpr size_t kMostStopBytes = 256;
+constexpr size_t kMostStopBytes = 1024;
+constexpr float kLeastPenalty = 0.01f;
+constexpr float kMostPenalty = 100;
 constexpr size_t kMostNameBytes = 256;  // id, session_key
 constexpr int kMostTokens = 1 << 20;
 
@@ -70,8 +73,10 @@ absl::Status CheckSampling(const SamplingParams& sampling) {
   if (!(sampling.min_p >= 0 && sampling.min_p < 1)) {
     return Bad("sampling.min_p", "must be in [0, 1)");
   }
-  if (!(sampling.repetition_penalty > 0 && sampling.repetition_penalty <= 100)) {
-    return Bad("sampling.repetition_penalty", "must be in (0, 100]");
+  if (!(sampling.repetition_penalty >= kLeastPenalty &&
+        sampling.repetition_penalty <= kMostPenalty)) {
+    return Bad("sampling.repetition_penalty",
+               absl::StrCat("must be in [", kLeastPenalty, ", ", kMostPenalty, "]"));
   }
   return absl::OkStatus();
 }

@@ -112,7 +112,16 @@ TEST(EngineOptionsAreChecked, AndNamed) {
   refuse({.context_tokens = 513}, "the model was trained for 512");
   refuse({.max_sessions = 0}, "EngineOptions::max_sessions: 0");
   refuse({.prefill_chunk = 0}, "EngineOptions::prefill_chunk: 0");
+  refuse({.max_memory_bytes = -1}, "EngineOptions::max_memory_bytes: -1");
   refuse({.kernels = "abacus"}, "abacus");
+}
+
+TEST(EngineOpen, HoldsNoMoreMemoryThanAllowed) {
+  const std::string path = testing::WriteTinyModel({});
+  EXPECT_TRUE(Engine::Open(path, {.threads = 1, .max_memory_bytes = 64 << 20}).ok());
+  const auto engine = Engine::Open(path, {.threads = 1, .max_memory_bytes = 1 << 20});
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kResourceExhausted) << engine.status();
+  EXPECT_THAT(engine.status().message(), HasSubstr("1 MiB are allowed (max_memory_bytes)"));
 }
 
 TEST(EngineOpen, NamesAMissingFile) {

@@ -1,11 +1,10 @@
-// local_engine/base/aligned_buffer.h: alignment, zeros and ownership, for the heap's and the mapped
+// local_engine/base/aligned_buffer.h: alignment and ownership, for the heap's and the mapped
 // kind alike.
 
 #include "local_engine/base/aligned_buffer.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -22,16 +21,6 @@ TEST_P(AlignedBufferTest, IsAlignedAndWritableToTheLastByte) {
   EXPECT_EQ(buffer.size(), GetParam());
   std::memset(buffer.data(), 0xa5, buffer.size());
   EXPECT_EQ(buffer.data()[buffer.size() - 1], 0xa5);
-}
-
-TEST_P(AlignedBufferTest, IsZeroWhereAsked) {
-  {
-    AlignedBuffer dirty(GetParam());  // so that the heap has something to give back
-    std::memset(dirty.data(), 0xff, dirty.size());
-  }
-  const AlignedBuffer buffer(GetParam(), AlignedBuffer::Fill::kZero);
-  EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + buffer.size(),
-                          [](uint8_t byte) { return byte == 0; }));
 }
 
 TEST_P(AlignedBufferTest, MovesItsMemory) {
@@ -66,9 +55,9 @@ TEST(AlignedBufferCreateTest, RefusesWhatCannotBeHad) {
     ASSERT_FALSE(buffer.ok());
     EXPECT_EQ(buffer.status().code(), absl::StatusCode::kResourceExhausted);
   }
-  const absl::StatusOr<AlignedBuffer> small = AlignedBuffer::Create(10, AlignedBuffer::Fill::kZero);
+  const absl::StatusOr<AlignedBuffer> small = AlignedBuffer::Create(10);
   ASSERT_TRUE(small.ok());
-  EXPECT_EQ(small->as<uint8_t>()[9], 0);
+  EXPECT_EQ(small->size(), 10u);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "local_engine/base/mapped_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,28 @@ TEST(MappedFileTest, GivesTheBytesAndKeepsThemAfterTheNameIsGone) {
   const absl::Span<const uint8_t> bytes = (*file)->bytes();
   EXPECT_EQ(std::string(bytes.begin(), bytes.end()), content);
   EXPECT_EQ((*file)->path(), path);
+}
+
+TEST(MappedFileTest, NoticesAWriteButNotAnotherFileOfItsName) {
+  const std::string path = WriteFile("changing", "one");
+  const auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_TRUE((*file)->CheckUnchanged().ok());
+  ASSERT_EQ(std::rename(WriteFile("new", "another").c_str(), path.c_str()), 0);
+  EXPECT_TRUE((*file)->CheckUnchanged().ok());
+
+  const auto longer = MappedFile::Open(path);
+  ASSERT_TRUE(longer.ok()) << longer.status();
+  std::ofstream(path, std::ios::binary | std::ios::app) << "!";
+  EXPECT_EQ((*longer)->CheckUnchanged().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE((*longer)->CheckUnchanged().message().find(path), std::string::npos);
+
+  const auto touched = MappedFile::Open(path);
+  ASSERT_TRUE(touched.ok()) << touched.status();
+  const timespec times[] = {{1, 0}, {1, 0}};  // of use and of change: the same size at another time
+  ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  EXPECT_EQ((*touched)->CheckUnchanged().code(), absl::StatusCode::kUnavailable);
+  std::remove(path.c_str());
 }
 
 TEST(MappedFileTest, SaysThatAFileIsMissing) {

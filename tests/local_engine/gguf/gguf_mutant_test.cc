@@ -53,7 +53,6 @@ uint64_t TouchAll(const GgufFile& file) {
       for (std::string_view text : *texts) sum += text.size();
     }
     if (const auto ints = file.GetInts(entry.key); ints.ok()) sum += ints->size();
-    if (const auto floats = file.GetFloats(entry.key); floats.ok()) sum += floats->size();
   }
   for (const GgufTensor& tensor : file.tensors()) {
     const QuantFormat* format = FindFormat(tensor.dtype);

@@ -57,11 +57,23 @@ TEST(ModelConfig, AbsentKeysThatHaveADefault) {
   EXPECT_FLOAT_EQ(config->rope_base, 10000.0f);
 }
 
+// As llama.cpp reads the keys.
 TEST(ModelConfig, LinearRopeScalingIsRead) {
-  GgufWriter writer = TinyModel({});
-  writer.AddString("llama.rope.scaling.type", "linear");
-  writer.AddFloat32("llama.rope.scaling.factor", 4.0f);
-  EXPECT_FLOAT_EQ(Read(writer).value().rope_scale, 4.0f);
+  for (const char* factor_key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
+    GgufWriter writer = TinyModel({});
+    writer.AddFloat32(factor_key, 4.0f);
+    EXPECT_FLOAT_EQ(Read(writer).value().rope_scale, 4.0f) << "without a type " << factor_key;
+    writer.AddString("llama.rope.scaling.type", "linear");
+    EXPECT_FLOAT_EQ(Read(writer).value().rope_scale, 4.0f) << factor_key;
+    ASSERT_TRUE(writer.Remove("llama.rope.scaling.type"));
+    writer.AddString("llama.rope.scaling.type", "none");
+    EXPECT_FLOAT_EQ(Read(writer).value().rope_scale, 1.0f) << factor_key;
+  }
+  GgufWriter both = TinyModel({});
+  both.AddFloat32("llama.rope.scale_linear", 4.0f);
+  both.AddFloat32("llama.rope.scaling.factor", 2.0f);
+  both.AddFloat32("llama.rope.scaling.attn_factor", 1.0f);
+  EXPECT_FLOAT_EQ(Read(both).value().rope_scale, 2.0f);
 }
 
 // One thing wrong, and what the message must name.
@@ -126,6 +138,12 @@ const Wrong kWrongs[] = {
     {"OddRope", kRopeWidth, Uint(kRopeWidth, 7), kInvalid, "7 is odd"},
     {"ZeroRopeBase", kRopeBase, Float(kRopeBase, 0), kInvalid, "llama.rope.freq_base"},
     {"Yarn", kRopeBase, Text("llama.rope.scaling.type", "yarn"), kUnknown, "\"yarn\""},
+    {"FactorOutOfRange", kRopeBase, Float("llama.rope.scaling.factor", 0), kInvalid,
+     "llama.rope.scaling.factor: 0"},
+    {"OldFactorIsNan", kRopeBase, Float("llama.rope.scale_linear", kNan), kInvalid,
+     "llama.rope.scale_linear"},
+    {"AttentionFactor", kRopeBase, Float("llama.rope.scaling.attn_factor", 1.2f), kUnknown,
+     "llama.rope.scaling.attn_factor: 1.2"},
     {"LinearWithoutFactor", kRopeBase, Text("llama.rope.scaling.type", "linear"), kInvalid,
      "llama.rope.scaling.factor"},
     {"Experts", kRopeBase, Uint("llama.expert_count", 8), kUnknown, "8 experts"},

@@ -127,6 +127,20 @@ TEST_P(WrongWeights, AreRefusedByNameAndShape) {
 INSTANTIATE_TEST_SUITE_P(All, WrongWeights, ::testing::ValuesIn(kWrongs),
                          [](const auto& info) { return info.param.name; });
 
+// Terms that other programs would add: to leave them out would change every answer unseen.
+TEST(Weights, ATensorThatIsNotComputedWithIsRefused) {
+  for (const char* name :
+       {"blk.0.attn_output.bias", "blk.1.ffn_gate.bias", "blk.0.ffn_up.bias", "blk.1.ffn_down.bias",
+        "blk.0.attn_q_norm.weight", "output.bias", "blk.2.attn_norm.weight", "strange"}) {
+    GgufWriter writer = TinyModel({.layers = 2});
+    writer.AddTensor(name, {64}, DType::kF32, std::vector<float>(64, 0.5f));
+    const Loaded loaded = Load(writer);
+    EXPECT_EQ(loaded.weights.status().code(), absl::StatusCode::kUnimplemented) << name;
+    EXPECT_THAT(loaded.weights.status().message(),
+                HasSubstr(std::string("tensor ") + name + ": models of the family \"llama\""));
+  }
+}
+
 TEST(Weights, AQwen2WithoutBiasIsRefused) {
   GgufWriter writer = TinyModel({.architecture = "qwen2"});
   ASSERT_TRUE(writer.Remove("blk.0.attn_k.bias"));

@@ -160,6 +160,38 @@ TEST(SamplerTest, APenaltyChangesTheDrawToo) {
   EXPECT_LT(counts[0], 5);
 }
 
+// A penalised logit that leaves the range of floats must leave something to draw from.
+TEST(SamplerTest, APenaltyNeverLeadsOutOfTheNumbers) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  for (const float penalty : {1e-38f, kLeastRepetitionPenalty, kMostRepetitionPenalty, 1e38f}) {
+    for (const float temperature : {0.0f, 1e-30f, 1.0f}) {
+      SamplingOptions options;
+      options.temperature = temperature;
+      options.repetition_penalty = penalty;
+      for (const std::vector<float>& logits :
+           {std::vector<float>{4, 5, 1}, {kMost, kMost, -kMost}, {-kMost, -kMost, -kMost}}) {
+        Sampler sampler(options);
+        const int32_t id = PickOne(&sampler, logits, {0, 1, 0});
+        EXPECT_TRUE(id >= 0 && id < 3) << "penalty " << penalty << ", temperature " << temperature;
+      }
+    }
+  }
+  SamplingOptions options;
+  options.temperature = 1;
+  options.repetition_penalty = 1e-38f;
+  EXPECT_EQ(Draws(options, {1, 5, 8}, 100, {1})[1], 100);  // 5 / 1e-38 is the largest number
+}
+
+TEST(SamplerTest, WithoutADistributionTheBestIsTaken) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  SamplingOptions options;
+  options.temperature = 1;
+  Sampler sampler(options);
+  LogitStats stats;
+  stats.best = 1;
+  EXPECT_EQ(sampler.Pick({1.0f, nan}, stats, {}), 1);
+}
+
 TEST(SamplerTest, ASeedSaysEverything) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal(0, 3);
@@ -206,9 +238,11 @@ TEST(SamplingOptionsTest, DefaultsAndEdgesAreFine) {
   options.top_k = 1;
   options.top_p = 1e-6f;
   options.min_p = 0.999f;
-  options.repetition_penalty = 0.5f;
   options.repetition_window = 0;
-  EXPECT_TRUE(CheckSamplingOptions(options).ok());
+  for (const float penalty : {kLeastRepetitionPenalty, 0.5f, kMostRepetitionPenalty}) {
+    options.repetition_penalty = penalty;
+    EXPECT_TRUE(CheckSamplingOptions(options).ok()) << penalty;
+  }
 }
 
 TEST(SamplingOptionsTest, NamesTheOptionThatIsOutOfRange) {
@@ -227,7 +261,7 @@ TEST(SamplingOptionsTest, NamesTheOptionThatIsOutOfRange) {
   for (const float bad : {0.0f, -1.0f, 1.1f, nan})
     refuse("top_p", [&](auto* o) { o->top_p = bad; });
   for (const float bad : {-0.1f, 1.0f, nan}) refuse("min_p", [&](auto* o) { o->min_p = bad; });
-  for (const float bad : {0.0f, -1.0f, nan, infinite}) {
+  for (const float bad : {0.0f, -1.0f, 1e-38f, 0.0099f, 100.1f, nan, infinite}) {
     refuse("repetition_penalty", [&](auto* o) { o->repetition_penalty = bad; });
   }
   refuse("top_k", [](auto* o) { o->top_k = -1; });

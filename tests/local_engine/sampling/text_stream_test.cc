@@ -11,9 +11,21 @@
 #include <vector>
 
 #include "local_engine/base/utf8.h"
+#include "local_engine/sampling_options.h"
 
 namespace nearfar {
 namespace {
+
+TEST(CheckStopsTest, NumberAndLengthAreBounded) {
+  std::vector<std::string> stop(kMostStops, std::string(kMostStopBytes, 'x'));
+  EXPECT_TRUE(CheckStops({}).ok());
+  EXPECT_TRUE(CheckStops(stop).ok());
+  stop[1] += 'x';
+  EXPECT_EQ(CheckStops(stop).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(CheckStops(stop).message().find("stop[1]: has 1025 bytes"), std::string::npos);
+  stop.assign(kMostStops + 1, "x");
+  EXPECT_NE(CheckStops(stop).message().find("stop: 17 strings"), std::string::npos);
+}
 
 TEST(TextStreamTest, ReleasesPlainTextAtOnce) {
   TextStream stream({});

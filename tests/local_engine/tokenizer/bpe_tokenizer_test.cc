@@ -154,8 +154,9 @@ TEST(BpeTokenizerTest, TellsItsSpecials) {
   const auto tokenizer = Tiny();
   const auto& tiny = TheTinyVocabulary();
   EXPECT_EQ(tokenizer->vocabulary(), static_cast<int>(tiny.tokens.size()) + 1);
-  EXPECT_EQ(tokenizer->FindSpecial("<|im_start|>"), tiny.im_start);
-  EXPECT_EQ(tokenizer->FindSpecial("nothing"), -1);
+  EXPECT_EQ(tokenizer->FindControl("<|im_start|>"), tiny.im_start);
+  EXPECT_EQ(tokenizer->FindControl("<tool_call>"), -1);
+  EXPECT_EQ(tokenizer->FindControl("nothing"), -1);
   EXPECT_TRUE(tokenizer->IsEndOfText(tiny.im_end));
   EXPECT_TRUE(tokenizer->IsEndOfText(tiny.end_of_text));
   EXPECT_FALSE(tokenizer->IsEndOfText(tiny.im_start));

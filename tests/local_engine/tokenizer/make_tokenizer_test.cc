@@ -11,6 +11,7 @@
 #include "local_engine/gguf/gguf_file.h"
 #include "local_engine/tokenizer/pretokenizer.h"
 #include "local_engine/tokenizer/tokenizer.h"
+#include "local_engine/tokenizer/vocab.h"
 #include "tests/testing/gguf_writer.h"
 
 namespace nearfar {
@@ -112,6 +113,18 @@ TEST(MakeTokenizerTest, UnknownKindsAreNamedWithTheKnownOnes) {
   m.pre = "viking";
   ExpectRefused(m, absl::StatusCode::kUnimplemented, "\"viking\" is not known here; known:");
   ExpectRefused(m, absl::StatusCode::kUnimplemented, "\"smollm\", \"qwen2\", \"gpt-2\"");
+}
+
+// Counts alone: of empty texts there can be very many in a small file.
+TEST(MakeTokenizerTest, CountsAreComparedBeforeAnythingIsLoaded) {
+  Metadata m;
+  m.tokens.assign(kMaxVocabulary + 1, "");
+  ExpectRefused(m, absl::StatusCode::kInvalidArgument,
+                "tokenizer.ggml.tokens: 1048577 tokens, at most 1048576");
+  m = Metadata();
+  m.types.assign(100000, 1);
+  ExpectRefused(m, absl::StatusCode::kInvalidArgument,
+                "tokenizer.ggml.token_type: 100000 types for 5 tokens");
 }
 
 TEST(MakeTokenizerTest, MissingAndMisfittingKeysAreInvalid) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,6 +74,24 @@ std::string Reference(const Vocab& vocab, std::string_view text) {
   return found;
 }
 
+// Bounded work where the vocabulary and the text are made for each other: candidates of a place are
+// looked at one at a time, and what cannot be found is not looked for.
+TEST(SpecialTokensTest, NestedTokensAreChosenFromTheLongestOn) {
+  std::vector<std::string> texts;
+  for (size_t length = 1; length <= kMaxSpecialBytes; ++length) texts.emplace_back(length, 'a');
+  std::vector<std::pair<std::string_view, int>> specials;
+  for (const std::string& text : texts) specials.emplace_back(text, 4);
+  const Vocab vocab = MakeVocab(specials);
+  const std::string text(64 * 1024 + 5, 'a');
+  const std::vector<SpecialMatch> found = SpecialTokens(vocab).Find(text, false);
+  ASSERT_EQ(found.size(), 257u);
+  for (size_t i = 0; i < 256; ++i) {
+    EXPECT_EQ(found[i].begin, 256 * i);
+    EXPECT_EQ(found[i].id, 255);
+  }
+  EXPECT_EQ(found[256].id, 4) << "the five that are left";
+}
+
 TEST(SpecialTokensTest, AgreesWithThePlainDefinition) {
   const Vocab vocab =
       MakeVocab({{"ab", 3}, {"ba", 4}, {"aab", 3}, {"abba", 3}, {"c", 3}, {"bcb", 4}, {"aa", 3}});
@@ -81,6 +100,30 @@ TEST(SpecialTokensTest, AgreesWithThePlainDefinition) {
     std::string text;
     for (int i = random() % 25; i > 0; --i) text += static_cast<char>('a' + random() % 4);
     ASSERT_EQ(Found(vocab, text, true), Reference(vocab, text)) << text;
+  }
+}
+
+// Every vocabulary of up to eight texts over two letters may come by.
+TEST(SpecialTokensTest, AgreesWithThePlainDefinitionForAnyVocabulary) {
+  std::mt19937 random(11);
+  const auto draw = [&](int longest) {
+    std::string text;
+    for (int i = 1 + static_cast<int>(random() % longest); i > 0; --i) {
+      text += random() % 2 == 0 ? 'a' : '\xff';
+    }
+    return text;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    std::set<std::string> texts;
+    for (int i = 0; i < 8; ++i) texts.insert(draw(6));
+    std::vector<std::string> shuffled(texts.begin(), texts.end());
+    std::shuffle(shuffled.begin(), shuffled.end(), random);
+    std::vector<std::pair<std::string_view, int>> specials;
+    for (const std::string& text : shuffled) specials.emplace_back(text, 3);
+    const Vocab vocab = MakeVocab(specials);
+    const std::string text = draw(40);
+    ASSERT_EQ(Found(vocab, text, true), Reference(vocab, text)) << text;
+    ASSERT_EQ(Found(vocab, text, false), "");
   }
 }
 

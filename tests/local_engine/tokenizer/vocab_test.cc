@@ -58,8 +58,9 @@ TEST(VocabTest, TellsSpecials) {
   ASSERT_EQ(vocab->specials().size(), 2u);
   EXPECT_FALSE(vocab->specials()[0].plain);
   EXPECT_TRUE(vocab->specials()[1].plain);
-  EXPECT_EQ(vocab->FindSpecial("<end>"), 5);
-  EXPECT_EQ(vocab->FindSpecial("ab"), -1);
+  EXPECT_EQ(vocab->FindControl("<end>"), 5);
+  EXPECT_EQ(vocab->FindControl("<tool \u00e9>"), -1);
+  EXPECT_EQ(vocab->FindControl("ab"), -1);
   EXPECT_TRUE(vocab->IsEndOfText(5));
   EXPECT_FALSE(vocab->IsEndOfText(6));
   EXPECT_FALSE(vocab->IsEndOfText(-1));
@@ -88,9 +89,42 @@ TEST(VocabTest, ATextThatEndsATurnIsControlWhateverItsType) {
   EXPECT_TRUE(vocab->IsEndOfText(5));
 }
 
+// With any of these types a plain text would be encoded as the token.
+TEST(VocabTest, WhatPromptsAreBuiltWithIsControlWhateverItsType) {
+  for (const int64_t type : {1, 4, 5}) {
+    VocabSource source = Small();
+    source.tokens[7] = "<|im_start|>";
+    source.types[5] = source.types[6] = source.types[7] = type;
+    source.begin_id = 6;
+    source.adds_begin = true;
+    const absl::StatusOr<Vocab> vocab = Vocab::Create(source);
+    ASSERT_TRUE(vocab.ok()) << vocab.status();
+    for (const int32_t id : {5, 6, 7}) {
+      EXPECT_EQ(vocab->type(id), TokenType::kControl) << id;
+      EXPECT_EQ(vocab->FindControl(source.tokens[id]), id);
+      EXPECT_EQ(vocab->FindNormal(source.tokens[id]), -1);
+    }
+  }
+}
+
+// The merges of Qwen2.5 join "</s" and ">", though its file gives the joined token no type.
+TEST(VocabTest, MergesDoNotMakeWhatIsControl) {
+  VocabSource source;
+  source.tokens = {"</", "s", ">", "</s", "</s>"};
+  source.merges = {"</ s", "</s >"};
+  const absl::StatusOr<Vocab> vocab = Vocab::Create(source);
+  ASSERT_TRUE(vocab.ok()) << vocab.status();
+  EXPECT_EQ(vocab->FindControl("</s>"), 4);
+  EXPECT_NE(vocab->FindMerge(0, 1), nullptr);
+  EXPECT_EQ(vocab->FindMerge(3, 2), nullptr);
+  source.end_id = 3;
+  EXPECT_EQ(Vocab::Create(source)->FindMerge(0, 1), nullptr);
+}
+
 TEST(VocabTest, WithoutTypesAllAreNormal) {
   VocabSource source = Small();
   source.types.clear();
+  source.end_id = -1;
   const absl::StatusOr<Vocab> vocab = Vocab::Create(source);
   ASSERT_TRUE(vocab.ok()) << vocab.status();
   EXPECT_TRUE(vocab->specials().empty());
@@ -122,6 +156,41 @@ TEST(VocabTest, RefusesWhatDoesNotFit) {
   source = Small();
   source.tokens[7] = "ab";
   ExpectRefused(source, "tokenizer.ggml.tokens[7]: the same text as token 2");
+}
+
+TEST(VocabTest, RefusesSpecialTextsWithoutEnd) {
+  const std::string text(kMaxSpecialBytes + 1, 'x');
+  for (const int64_t type : {2, 3, 4}) {
+    VocabSource source = Small();
+    source.tokens[6] = std::string_view(text).substr(1);
+    source.types[6] = type;
+    EXPECT_TRUE(Vocab::Create(source).ok());
+    source.tokens[6] = text;
+    ExpectRefused(source, "tokenizer.ggml.tokens[6]: a special token of 257 bytes");
+  }
+}
+
+// "<" and "end>" are words, "<end>" is not: joined, a plain text would become the control token.
+TEST(VocabTest, RefusesMergesOfWhatIsNotNormal) {
+  for (const int64_t type : {2, 3, 4, 5}) {
+    const struct {
+      std::vector<std::string_view> tokens;
+      const char* merge;
+      const char* message;
+    } kCases[] = {
+        {{"X", "b", "Xb"}, "X b", "merges[0]: the left text is no normal token"},
+        {{"X", "b", "bX"}, "b X", "merges[0]: the right text is no normal token"},
+        {{"X", "<", ">", "<>"}, "< >", "merges[0]: the joined text is no normal token"},
+    };
+    for (const auto& c : kCases) {
+      VocabSource source;
+      source.tokens = c.tokens;
+      source.types.assign(c.tokens.size(), 1);
+      source.types[c.merge == std::string_view("< >") ? 3 : 0] = type;
+      source.merges = {c.merge};
+      ExpectRefused(source, c.message);
+    }
+  }
 }
 
 TEST(VocabTest, RefusesMalformedMerges) {

@@ -10,6 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "local_engine/sampling_options.h"
 
 namespace nearfar::daemon {
 namespace {
@@ -65,6 +66,16 @@ TEST(ConvertTest, AFullRequestKeepsEverything) {
   EXPECT_TRUE(query->options.allow_retract);
 }
 
+TEST(ConvertTest, TheEnginesLimitsAreTheDaemons) {
+  v1::RoutedRequest request = Good();
+  request.clear_stop();
+  for (int i = 0; i < kMostStops; ++i) request.add_stop(std::string(kMostStopBytes, 'x'));
+  for (const float penalty : {kLeastRepetitionPenalty, kMostRepetitionPenalty}) {
+    request.mutable_sampling()->set_repetition_penalty(penalty);
+    EXPECT_TRUE(ToQuery(request).ok()) << penalty;
+  }
+}
+
 TEST(ConvertTest, EveryBadFieldIsNamed) {
   const float nan = std::nanf("");
   const double infinity = std::numeric_limits<double>::infinity();
@@ -80,10 +91,14 @@ TEST(ConvertTest, EveryBadFieldIsNamed) {
       {"sampling.min_p", [](auto* r) { r->mutable_sampling()->set_min_p(1); }},
       {"sampling.repetition_penalty",
        [](auto* r) { r->mutable_sampling()->set_repetition_penalty(0); }},
+      {"sampling.repetition_penalty",
+       [](auto* r) { r->mutable_sampling()->set_repetition_penalty(0.0099F); }},
+      {"sampling.repetition_penalty",
+       [](auto* r) { r->mutable_sampling()->set_repetition_penalty(100.1F); }},
       {"max_tokens", [](auto* r) { r->set_max_tokens(-1); }},
       {"max_tokens", [](auto* r) { r->set_max_tokens(std::numeric_limits<int32_t>::max()); }},
       {"stop", [](auto* r) { r->add_stop(""); }},
-      {"stop", [](auto* r) { r->add_stop(std::string(5000, 'x')); }},
+      {"stop", [](auto* r) { r->add_stop(std::string(1025, 'x')); }},
       {"stop",
        [](auto* r) {
          for (int i = 0; i < 100000; ++i) r->add_stop("x");

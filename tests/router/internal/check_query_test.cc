@@ -7,6 +7,9 @@
 
 #include <cmath>
 #include <functional>
+#include <string>
+
+#include "local_engine/sampling_options.h"
 
 namespace nearfar::internal {
 namespace {
@@ -30,6 +33,16 @@ struct Case {
   std::function<void(Query*)> spoil;
 };
 
+// What the near engine takes, neither more nor less.
+TEST(CheckQuery, TheEnginesLimitsAreTheRouters) {
+  Query query = Good();
+  query.stop.assign(kMostStops, std::string(kMostStopBytes, 'x'));
+  for (const float penalty : {kLeastRepetitionPenalty, kMostRepetitionPenalty}) {
+    query.sampling.repetition_penalty = penalty;
+    EXPECT_TRUE(CheckQuery(query).ok()) << penalty;
+  }
+}
+
 TEST(CheckQuery, EachMistakeIsNamedByItsField) {
   const Case cases[] = {
       {"messages", [](Query* q) { q->messages.clear(); }},
@@ -52,9 +65,17 @@ TEST(CheckQuery, EachMistakeIsNamedByItsField) {
       {"sampling.top_p", [](Query* q) { q->sampling.top_p = 0; }},
       {"sampling.min_p", [](Query* q) { q->sampling.min_p = 1; }},
       {"sampling.repetition_penalty", [](Query* q) { q->sampling.repetition_penalty = 0; }},
+      {"sampling.repetition_penalty",
+       [](Query* q) {
+         q->sampling.repetition_penalty = std::nextafter(kLeastRepetitionPenalty, 0.0f);
+       }},
+      {"sampling.repetition_penalty",
+       [](Query* q) {
+         q->sampling.repetition_penalty = std::nextafter(kMostRepetitionPenalty, 1e9f);
+       }},
       {"stop", [](Query* q) { q->stop = {""}; }},
-      {"stop", [](Query* q) { q->stop.assign(17, "x"); }},
-      {"stop", [](Query* q) { q->stop = {std::string(300, 'x')}; }},
+      {"stop", [](Query* q) { q->stop.assign(kMostStops + 1, "x"); }},
+      {"stop", [](Query* q) { q->stop = {std::string(kMostStopBytes + 1, 'x')}; }},
       {"options.route", [](Query* q) { q->options.route = Route::kRefuse; }},
       {"options.max_cost_usd", [](Query* q) { q->options.max_cost_usd = -0.1; }},
       {"options.max_cost_usd", [](Query* q) { q->options.max_cost_usd = std::nan(""); }},

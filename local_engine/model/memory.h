@@ -1,0 +1,35 @@
+// How much memory an engine may come to hold beside its mapped file, told before it holds any of
+// it: a file of a few kilobytes can ask for heads and layers that no machine has room for. Held by
+// tests/local_engine/model/memory_test.cc.
+
+#ifndef NEARFAR_LOCAL_ENGINE_MODEL_MEMORY_H_
+#define NEARFAR_LOCAL_ENGINE_MODEL_MEMORY_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "local_engine/model/config.h"
+
+namespace nearfar {
+
+struct MemoryNeed {
+  int context = 0;   // positions of a session
+  int sessions = 0;  // full ones, at once
+  int rows = 0;      // of one pass
+};
+
+// Bytes, as floating point: products of what a lying file says do not fit in 64 bits.
+
+// Keys and values of one sequence that fills its context.
+double KvCacheBytes(const ModelConfig& config, int context);
+// What one pass works in, and the table of rotations; not less than it is.
+double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need);
+
+// `limit` in bytes; 0 = 80 % of the machine's memory, no limit where that is not known.
+// Errors: ResourceExhausted (says what is needed, what there is and what to lower).
+absl::Status CheckMemory(const ModelConfig& config, int vocabulary, const MemoryNeed& need,
+                         int64_t limit);
+
+}  // namespace nearfar
+
+#endif  // NEARFAR_LOCAL_ENGINE_MODEL_MEMORY_H_
