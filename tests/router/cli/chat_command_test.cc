@@ -104,8 +104,7 @@ TEST_P(ChatCommand, ASessionStaysTaintedWhenTheProcessEnds) {
 }
 
 TEST_P(ChatCommand, AKeyThatIsNoneIsNotCleared) {
-  const std::string said =
-      Chat("/clear-taint\n", {"--session", std::string(257, 'a')}, kExitData);
+  const std::string said = Chat("/clear-taint\n", {"--session", std::string(257, 'a')}, kExitData);
   EXPECT_THAT(said, HasSubstr("session_key"));
   EXPECT_THAT(said, Not(HasSubstr(kForgotten)));
 }
