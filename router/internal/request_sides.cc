@@ -267,6 +267,7 @@ void Request::OnFarFinished(const BackendFinished& end) {
 
 void Request::OnFarSilent(int serial) {
   if (serial != far_.serial || far_.spoke) return;
+  if (far_.call) far_.call->Abandon();
   GiveUp(&far_);
   OnFarFailed(far_target_, absl::UnavailableError("the far side has not said a word"));
 }
