@@ -29,8 +29,9 @@ void DoorFlags::Declare(CLI::App* app) {
   engine.Declare(app);
 }
 
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, Terminal* terminal) {
-  return flags.daemon.empty() ? OpenRouterDoor(flags, terminal) : OpenDaemonDoor(flags);
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, DoorUse use,
+                                                     Terminal* terminal) {
+  return flags.daemon.empty() ? OpenRouterDoor(flags, use, terminal) : OpenDaemonDoor(flags);
 }
 
 int FailOpening(const absl::Status& status, Terminal* terminal) {

@@ -29,7 +29,7 @@ class PolicyExplainCommand : public Command {
       terminal->Fail(text.status());
       return kExitUsage;
     }
-    const auto door = OpenDoor(door_, terminal);
+    const auto door = OpenDoor(door_, DoorUse::kExplain, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);
     Query query = ask_.MakeQuery();
     query.messages.push_back({"user", *text});

@@ -57,6 +57,19 @@ absl::StatusOr<std::shared_ptr<DecisionLog>> OpenLog() {
   return std::shared_ptr<DecisionLog>(*std::move(log));
 }
 
+// Ledger and log, which an answer is written to.
+absl::Status OpenState(const PolicyConfig& config, RouterOptions* options) {
+  absl::Status made = MakeStateFolder();
+  if (!made.ok()) return made;
+  auto ledger = OpenLedger(config);
+  if (!ledger.ok()) return ledger.status();
+  options->ledger = *std::move(ledger);
+  auto log = OpenLog();
+  if (!log.ok()) return log.status();
+  options->log = *std::move(log);
+  return absl::OkStatus();
+}
+
 // Without a near model a router is a gateway: worth a warning, not an end.
 std::shared_ptr<Backend> OpenNear(const DoorFlags& flags, const PolicyConfig& config,
                                   Terminal* terminal) {
@@ -71,7 +84,7 @@ std::shared_ptr<Backend> OpenNear(const DoorFlags& flags, const PolicyConfig& co
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags, DoorUse use,
                                                            Terminal* terminal) {
   const absl::StatusOr<std::string> path = FindPolicy(flags.policy);
   if (!path.ok()) return path.status();
@@ -79,7 +92,6 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   if (!config.ok()) return config.status();
   absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(*config);
   if (!policy.ok()) return policy.status();
-  if (absl::Status made = MakeStateFolder(); !made.ok()) return made;
 
   RouterOptions options;
   options.policy = *policy;
@@ -90,12 +102,10 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   if (options.near == nullptr && options.far.empty()) {
     return absl::UnavailableError("there is neither a near model nor a far target to answer");
   }
-  auto ledger = OpenLedger(*config);
-  if (!ledger.ok()) return ledger.status();
-  options.ledger = *std::move(ledger);
-  auto log = OpenLog();
-  if (!log.ok()) return log.status();
-  options.log = *std::move(log);
+  if (use == DoorUse::kAnswer) {
+    absl::Status state = OpenState(*config, &options);
+    if (!state.ok()) return state;
+  }
   auto router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
   return std::make_unique<RouterDoor>(*std::move(router));
