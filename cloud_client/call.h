@@ -6,6 +6,7 @@
 #define NEARFAR_CLOUD_CLIENT_CALL_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,11 +43,13 @@ enum class CloudFinishReason { kStop, kLength, kContentFilter, kToolCalls };
 
 struct CloudFinished {
   CloudFinishReason reason = CloudFinishReason::kStop;
+  // All 0 where the server told no usage, or one that the streamed text disproves.
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   int64_t cached_prompt_tokens = 0;
-  // The bill: the server's own, or else usage times the options' prices.
-  double cost_usd = 0;
+  // The larger of the server's own bill and usage times the options' prices; empty = not known,
+  // because the usage is not.
+  std::optional<double> cost_usd;
 };
 
 enum class CloudErrorKind {
@@ -88,6 +91,8 @@ class CloudCall {
  public:
   virtual ~CloudCall() = default;  // cancels
   virtual void Cancel() = 0;       // thread-safe, idempotent
+  // Cancels because the far side was too slow, and holds it against it (the breaker). As Cancel.
+  virtual void Abandon() { Cancel(); }
 };
 
 struct CloudModel {

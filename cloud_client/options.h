@@ -3,6 +3,8 @@
 #ifndef NEARFAR_CLOUD_CLIENT_OPTIONS_H_
 #define NEARFAR_CLOUD_CLIENT_OPTIONS_H_
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,10 +36,16 @@ struct CloudOptions {
   // own one in 10 s.
   absl::Duration keepalive_time = absl::Seconds(20);
   absl::Duration keepalive_timeout = absl::Seconds(10);
+  // How long one attempt to connect may take, in the background.
   absl::Duration connect_timeout = absl::Seconds(5);
+  // How long a call waits for a connection that is not there yet. Shorter, so that near answers
+  // soon where packets are dropped or a nameserver is silent, while the attempt goes on for later
+  // calls.
+  absl::Duration connect_patience = absl::Seconds(1);
   int64_t max_message_bytes = 4 << 20;
 
-  // Before the first token only: UNAVAILABLE and RESOURCE_EXHAUSTED with push-back.
+  // Before the first token only: what a living server refused (UNAVAILABLE, and RESOURCE_EXHAUSTED
+  // with push-back). A push-back above the cap is not waited for.
   int retry_attempts = 3;  // including the first
   absl::Duration retry_base = absl::Milliseconds(100);
   absl::Duration retry_cap = absl::Seconds(1);
@@ -47,8 +55,16 @@ struct CloudOptions {
   int breaker_failures = 3;
   absl::Duration breaker_open = absl::Seconds(5);
   absl::Duration breaker_open_cap = absl::Minutes(1);
+  // The usual wait for the first text, until one was measured.
+  absl::Duration expected_ttft = absl::Seconds(1);
 
+  // The wall clock, which deadlines are told by.
   std::function<absl::Time()> clock = [] { return absl::Now(); };
+  // What pauses and speeds are measured by: nobody sets it, and its zero means nothing.
+  std::function<absl::Time()> steady = [] {
+    return absl::UnixEpoch() +
+           absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+  };
   std::function<double()> uniform;  // [0, 1), for jitter; empty = a seeded generator
   // Calls `done` after `delay`; returns at once. Empty = a timer of gRPC's.
   std::function<void(absl::Duration delay, std::function<void()> done)> after;

@@ -50,7 +50,7 @@ struct BackendDelta {
 struct BackendFinished {
   FinishReason reason = FinishReason::kStop;
   Usage usage;
-  std::optional<double> cost_usd;  // the side's own bill, where it keeps one
+  std::optional<double> cost_usd;  // what it says it costs, where it can tell
 };
 
 // What went wrong, beyond the status code.
@@ -96,6 +96,8 @@ class BackendCall {
   virtual ~BackendCall() = default;
   // OnError with kCancelled follows, unless a terminal event was already under way. Idempotent.
   virtual void Cancel() = 0;
+  // As Cancel, because this side was too slow: it may hold that against itself (a breaker).
+  virtual void Abandon() { Cancel(); }
 };
 
 enum class Continuation { kExact, kInstructed, kNone };

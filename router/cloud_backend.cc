@@ -158,6 +158,9 @@ class Call : public BackendCall {
   void Cancel() override {
     if (call_) call_->Cancel();
   }
+  void Abandon() override {
+    if (call_) call_->Abandon();
+  }
 
  private:
   const std::unique_ptr<CloudCall> call_;  // its destruction cancels
@@ -267,6 +270,7 @@ absl::StatusOr<CloudOptions> OptionsOf(const FarConfig& far) {
   options.model = far.model;
   options.input_usd_per_mtok = far.input_usd_per_mtok.value_or(0);
   options.output_usd_per_mtok = far.output_usd_per_mtok.value_or(0);
+  options.expected_ttft = absl::Seconds(far.expected_ttft_seconds);
   absl::StatusOr<std::string> key = ResolveSecret(far.api_key);
   if (!key.ok()) return key.status();
   options.api_key = *std::move(key);

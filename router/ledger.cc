@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -42,7 +43,7 @@ using internal::SqliteStatement;
 
 constexpr int64_t kSchemaVersion = 1;
 constexpr int64_t kNanosPerUsd = 1'000'000'000;
-constexpr int64_t kMaxNanos = int64_t{1} << 61;         // sums of two still fit
+constexpr int64_t kMaxNanos = int64_t{1} << 61;         // sums of three still fit
 constexpr int64_t kUnlimitedLease = kNanosPerUsd / 20;  // 0.05 USD, where no limit tells
 constexpr absl::Duration kShortestWindow = absl::Seconds(1);
 constexpr int kKeptWindows = 400;  // whose totals stay readable
@@ -67,6 +68,7 @@ int64_t Clamp(double nanos) {
 }
 int64_t RoundUp(double usd) { return Clamp(std::ceil(usd * kNanosPerUsd - kNoise)); }
 int64_t RoundNearest(double usd) { return Clamp(std::round(usd * kNanosPerUsd)); }
+int64_t Sum(int64_t a, int64_t b) { return std::min(kMaxNanos, a + b); }
 double ToUsd(int64_t nanos) { return static_cast<double>(nanos) / kNanosPerUsd; }
 
 int64_t Nanos(absl::Time time) { return absl::ToUnixNanos(time); }
@@ -134,6 +136,37 @@ absl::StatusOr<Limits> CheckLimits(std::optional<double> limit_usd, absl::Durati
   return limits;
 }
 
+// What is on disk; the past stands for "nothing yet".
+struct Books {
+  absl::Time start = absl::InfinitePast();
+  absl::Time end = absl::InfinitePast();
+  int64_t spent = 0;
+  int64_t lease = 0;
+};
+
+absl::StatusOr<Books> ReadBooks(SqliteDb* db) {
+  Books books;
+  absl::StatusOr<SqliteStatement> last = db->Prepare(
+      "SELECT start_ns, end_ns, spent_nanos FROM window ORDER BY start_ns DESC LIMIT 1");
+  if (!last.ok()) return last.status();
+  absl::StatusOr<bool> row = last->Step();
+  if (!row.ok()) return row.status();
+  if (!*row) return books;
+  books.start = absl::FromUnixNanos(last->Int(0));
+  books.end = absl::FromUnixNanos(last->Int(1));
+  books.spent = last->Int(2);
+  absl::StatusOr<SqliteStatement> lease = db->Prepare("SELECT nanos FROM lease");
+  if (!lease.ok()) return lease.status();
+  row = lease->Step();
+  if (!row.ok()) return row.status();
+  if (*row) books.lease = lease->Int(0);
+  if (books.spent < 0 || books.spent > kMaxNanos || books.lease < 0 || books.lease > kMaxNanos ||
+      books.end <= books.start) {
+    return absl::DataLossError(absl::StrCat(db->path(), ": the books hold impossible numbers"));
+  }
+  return books;
+}
+
 class SqliteLedger : public Ledger {
  public:
   SqliteLedger(LedgerOptions options, Limits limits, SqliteDb db)
@@ -143,7 +176,7 @@ class SqliteLedger : public Ledger {
     absl::MutexLock hold(&mu_);
     if (!loaded_) return;
     // The idle part of the lease returns; what is reserved has an unknown bill and stays spent.
-    (void)WriteBooks(window_start_, window_end_, spent_ + settled_ + reserved_, 0);
+    (void)WriteBooks(window_start_, window_end_, Used(), 0);
   }
 
   // Keeps the lock for as long as the ledger lives.
@@ -152,18 +185,24 @@ class SqliteLedger : public Ledger {
   // Reads the books, or starts them. Whatever lease is found was a dead process's: it is spent.
   absl::Status Load() {
     absl::MutexLock hold(&mu_);
-    absl::Status read = ReadBooks();
-    if (!read.ok()) return read;
-    absl::Time now = options_.clock();
-    if (window_end_ == absl::InfinitePast()) {
-      window_start_ = now;
-      window_end_ = now + limits_.window;
-    }
+    absl::StatusOr<Books> books = ReadBooks(&db_);
+    if (!books.ok()) return books.status();
+    if (books->end == absl::InfinitePast()) return BeginWindow(0);
+    Rebase(books->start, books->end, Sum(books->spent, books->lease), 0);
+    // First, or a longer window would bring back one that is over.
+    absl::Status turned = TurnWindow();
+    if (!turned.ok()) return turned;
     // A shorter window from a changed policy does not end the running one early.
     window_end_ = std::max(window_end_, window_start_ + limits_.window);
     absl::Status written = WriteBooks(window_start_, window_end_, spent_, 0);
     loaded_ = written.ok();
     return written;
+  }
+
+  // Begins books in the place of lost ones: all that may have been spent is.
+  absl::Status BeginSpent() {
+    absl::MutexLock hold(&mu_);
+    return BeginWindow(limits_.limit.value_or(0));
   }
 
   absl::StatusOr<int64_t> Reserve(double bound_usd, const std::string& target) override {
@@ -198,10 +237,10 @@ class SqliteLedger : public Ledger {
     // A bill that is no amount proves nothing: the bound stands.
     const int64_t bill = IsAmount(bill_usd) ? RoundUp(bill_usd) : bound;
     reserved_ -= bound;
-    settled_ = std::min(kMaxNanos, settled_ + bill);
+    settled_ = Sum(settled_, bill);
     Totals& totals = unwritten_[target];
     totals.calls += 1;
-    totals.nanos += bill;
+    totals.nanos = Sum(totals.nanos, bill);
     if (Idle() >= 0) return absl::OkStatus();
     // The bill passed its bound: what is on disk no longer covers it.
     return ExtendLease(0);
@@ -210,7 +249,7 @@ class SqliteLedger : public Ledger {
   double SpentUsd() const override {
     absl::MutexLock hold(&mu_);
     bool over = options_.clock() >= window_end_;
-    return ToUsd(over ? reserved_ : spent_ + settled_ + reserved_);
+    return ToUsd(over ? reserved_ : Used());
   }
 
   std::optional<double> limit_usd() const override {
@@ -230,11 +269,12 @@ class SqliteLedger : public Ledger {
     absl::StatusOr<Limits> limits = CheckLimits(limit_usd, window, lease_usd);
     if (!limits.ok()) return limits.status();
     absl::MutexLock hold(&mu_);
+    absl::Status turned = TurnWindow();
+    if (!turned.ok()) return turned;
     absl::Time end = std::max(window_end_, window_start_ + limits->window);
     if (end != window_end_) {
-      absl::Status written = WriteBooks(window_start_, end, spent_ + settled_, reserved_);
+      absl::Status written = Rewrite(window_start_, end, Sum(spent_, settled_), reserved_);
       if (!written.ok()) return written;
-      Rebase(window_start_, end, spent_ + settled_, reserved_);
     }
     limits_ = *limits;
     return absl::OkStatus();
@@ -250,12 +290,16 @@ class SqliteLedger : public Ledger {
     int64_t nanos = 0;
   };
 
+  int64_t Used() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return Sum(Sum(spent_, settled_), reserved_);
+  }
+
   // What of the lease is promised to nobody.
   int64_t Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return lease_ - settled_ - reserved_; }
 
   absl::Status CheckFits(int64_t bound) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     const int64_t limit = limits_.limit.value_or(kMaxNanos);
-    const int64_t used = std::min(kMaxNanos, spent_ + settled_ + reserved_);
+    const int64_t used = Used();
     if (bound == 0 || (bound <= limit && used <= limit - bound)) return absl::OkStatus();
     return absl::ResourceExhaustedError(absl::StrFormat(
         "budget: a call of up to %.6f USD does not fit: %.6f of %.6f USD are spent or reserved "
@@ -266,29 +310,30 @@ class SqliteLedger : public Ledger {
   // Sets more aside, durably, so that `bound` fits into the lease; more than that while the limit
   // holds it, so that the next calls need no disk.
   absl::Status ExtendLease(int64_t bound) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    const int64_t spent = std::min(kMaxNanos, spent_ + settled_);
+    const int64_t spent = Sum(spent_, settled_);
     int64_t grant = std::max(bound, limits_.lease);
     if (limits_.limit) {
       grant = std::max(bound, std::min(grant, *limits_.limit - spent - reserved_));
     }
-    absl::Status written = WriteBooks(window_start_, window_end_, spent, reserved_ + grant);
-    if (!written.ok()) return written;
-    Rebase(window_start_, window_end_, spent, reserved_ + grant);
-    return absl::OkStatus();
+    return Rewrite(window_start_, window_end_, spent, Sum(reserved_, grant));
+  }
+
+  absl::Status BeginWindow(int64_t spent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const absl::Time now = options_.clock();
+    absl::Status written = Rewrite(now, now + limits_.window, spent, 0);
+    loaded_ = written.ok();
+    return written;
   }
 
   absl::Status TurnWindow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     absl::Time now = options_.clock();
     if (now < window_end_) return absl::OkStatus();
     // The old window's books are closed first, so that they tell what was spent in it.
-    absl::Status closed = WriteBooks(window_start_, window_end_, spent_ + settled_, reserved_);
+    absl::Status closed = Rewrite(window_start_, window_end_, Sum(spent_, settled_), reserved_);
     if (!closed.ok()) return closed;
-    Rebase(window_start_, window_end_, spent_ + settled_, reserved_);
     absl::Time start = NextStart(now);
-    absl::Time end = start + limits_.window;
-    absl::Status written = WriteBooks(start, end, 0, reserved_);
+    absl::Status written = Rewrite(start, start + limits_.window, 0, reserved_);
     if (!written.ok()) return written;
-    Rebase(start, end, 0, reserved_);
     ForgetBefore(start - kKeptWindows * limits_.window);
     return absl::OkStatus();
   }
@@ -318,27 +363,12 @@ class SqliteLedger : public Ledger {
     settled_ = 0;
   }
 
-  absl::Status ReadBooks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    absl::StatusOr<SqliteStatement> last = db_.Prepare(
-        "SELECT start_ns, end_ns, spent_nanos FROM window ORDER BY start_ns DESC LIMIT 1");
-    if (!last.ok()) return last.status();
-    absl::StatusOr<bool> row = last->Step();
-    if (!row.ok() || !*row) return row.status();
-    window_start_ = absl::FromUnixNanos(last->Int(0));
-    window_end_ = absl::FromUnixNanos(last->Int(1));
-    spent_ = last->Int(2);
-    absl::StatusOr<SqliteStatement> lease = db_.Prepare("SELECT nanos FROM lease");
-    if (!lease.ok()) return lease.status();
-    row = lease->Step();
-    if (!row.ok()) return row.status();
-    const int64_t lost = *row ? lease->Int(0) : 0;
-    if (spent_ < 0 || spent_ > kMaxNanos || lost < 0 || lost > kMaxNanos ||
-        window_end_ <= window_start_) {
-      return absl::DataLossError(
-          absl::StrCat(options_.path, ": the books hold impossible numbers"));
-    }
-    spent_ += lost;
-    return absl::OkStatus();
+  // Changes the books on disk and then in memory.
+  absl::Status Rewrite(absl::Time start, absl::Time end, int64_t spent, int64_t lease)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    absl::Status written = WriteBooks(start, end, spent, lease);
+    if (written.ok()) Rebase(start, end, spent, lease);
+    return written;
   }
 
   // The one transaction: a window's spent money, the lease, and the bills since the last one.
@@ -377,10 +407,10 @@ class SqliteLedger : public Ledger {
     for (const auto& [target, totals] : unwritten_) {
       absl::StatusOr<SqliteStatement> bill = db_.Prepare(
           "INSERT INTO bill VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
-          "calls = calls + ?3, nanos = nanos + ?4");
+          "calls = calls + ?3, nanos = min(nanos + ?4, ?5)");
       if (!bill.ok()) return bill.status();
       bill->Bind(1, Nanos(window_start_)).Bind(2, target).Bind(3, totals.calls);
-      bill->Bind(4, totals.nanos);
+      bill->Bind(4, totals.nanos).Bind(5, kMaxNanos);
       absl::Status done = bill->Run();
       if (!done.ok()) return done;
     }
@@ -404,31 +434,77 @@ class SqliteLedger : public Ledger {
   std::map<std::string, Totals> unwritten_ ABSL_GUARDED_BY(mu_);
 };
 
-// Opens the database and brings it to the schema. DataLoss where the file is damaged.
-absl::StatusOr<SqliteDb> OpenBooks(const std::string& path) {
-  absl::StatusOr<SqliteDb> db = SqliteDb::Open(path);
-  if (!db.ok()) return db;
+// DataLoss where the file is damaged.
+absl::Status CheckBooks(SqliteDb* db) {
   absl::Status sound = db->CheckIntegrity();
   if (!sound.ok()) return sound;
   absl::StatusOr<int64_t> version = db->UserVersion();
   if (!version.ok()) return version.status();
-  if (*version > kSchemaVersion) {
-    return absl::InternalError(absl::StrCat(path, ": ledger schema ", *version,
-                                            " is newer than this program (use a newer nearfar)"));
-  }
+  if (*version <= kSchemaVersion) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(db->path(), ": ledger schema ", *version,
+                                          " is newer than this program (use a newer nearfar)"));
+}
+
+// Opens the database and brings it to the schema.
+absl::StatusOr<SqliteDb> OpenBooks(const std::string& path) {
+  absl::StatusOr<SqliteDb> db = SqliteDb::Open(path);
+  if (!db.ok()) return db;
+  absl::Status sound = CheckBooks(&*db);
+  if (!sound.ok()) return sound;
   absl::Status ready = db->Exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
   if (ready.ok()) ready = db->Exec(kSchema);
   if (!ready.ok()) return ready;
   return db;
 }
 
-absl::Status Quarantine(const LedgerOptions& options, const absl::Status& damage) {
+// Books for the place of damaged ones. They are whole before the damaged file goes, and take its
+// place by one rename, so that no crash in between leaves a device that forgot what it spent.
+std::string FreshPath(const std::string& path) { return path + ".fresh"; }
+
+absl::Status WriteFresh(LedgerOptions options, const Limits& limits) {
+  options.path = FreshPath(options.path);
+  for (const char* side : {"", "-wal", "-shm"}) std::remove((options.path + side).c_str());
+  absl::StatusOr<SqliteDb> db = OpenBooks(options.path);
+  if (!db.ok()) return db.status();
+  const std::string wal = options.path + "-wal";
+  absl::Status begun = SqliteLedger(std::move(options), limits, *std::move(db)).BeginSpent();
+  // Closing folds it in; what is still in it would stay behind at the rename.
+  if (begun.ok() && access(wal.c_str(), F_OK) == 0) {
+    return absl::UnavailableError(absl::StrCat(wal, ": cannot be folded into its file"));
+  }
+  return begun;
+}
+
+absl::Status PlaceFresh(const std::string& path) {
+  // Side files that are still there belong to the damaged file, and would be replayed into this
+  // one.
+  for (const char* side : {"-wal", "-shm"}) std::remove((path + side).c_str());
+  if (std::rename(FreshPath(path).c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(path, ": cannot be put in its place: ", std::strerror(errno)));
+}
+
+// Finishes what a crash cut off between the two renames.
+absl::Status FinishQuarantine(const std::string& path) {
+  const bool unplaced =
+      access(path.c_str(), F_OK) != 0 && access(FreshPath(path).c_str(), F_OK) == 0;
+  return unplaced ? PlaceFresh(path) : absl::OkStatus();
+}
+
+absl::Status Quarantine(const LedgerOptions& options, const Limits& limits,
+                        const absl::Status& damage) {
+  absl::Status fresh = WriteFresh(options, limits);
+  if (!fresh.ok()) return fresh;
   absl::StatusOr<std::string> aside =
       internal::MoveAside(options.path, absl::ToUnixSeconds(options.clock()));
   if (!aside.ok()) return aside.status();
-  return absl::DataLossError(absl::StrCat("the budget's ledger is damaged (", damage.message(),
-                                          "); it was moved to ", *aside,
-                                          "; what was spent in this window is no longer known"));
+  absl::Status placed = PlaceFresh(options.path);
+  if (!placed.ok()) return placed;
+  return absl::DataLossError(absl::StrCat(
+      "the budget's ledger is damaged (", damage.message(), "); it was moved to ", *aside,
+      "; what was spent is no longer known, so the next start counts this window's budget as spent "
+      "(to forgive it, stop the program and remove ",
+      options.path, ")"));
 }
 
 }  // namespace
@@ -438,6 +514,8 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& option
   if (!limits.ok()) return limits.status();
   absl::StatusOr<FileLock> lock = FileLock::Acquire(options.path);
   if (!lock.ok()) return lock.status();
+  absl::Status finished = FinishQuarantine(options.path);
+  if (!finished.ok()) return finished;
   absl::StatusOr<SqliteDb> db = OpenBooks(options.path);
   absl::Status read = db.status();
   if (db.ok()) {
@@ -448,7 +526,18 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& option
       return ledger;
     }
   }
-  return absl::IsDataLoss(read) ? Quarantine(options, read) : read;
+  return absl::IsDataLoss(read) ? Quarantine(options, *limits, read) : read;
+}
+
+absl::StatusOr<LedgerLook> Ledger::Look(const std::string& path, absl::Time now) {
+  absl::StatusOr<SqliteDb> db = SqliteDb::OpenReadOnly(path);
+  if (!db.ok()) return db.status();
+  absl::Status sound = CheckBooks(&*db);
+  if (!sound.ok()) return sound;
+  absl::StatusOr<Books> books = ReadBooks(&*db);
+  if (!books.ok()) return books.status();
+  const bool over = now >= books->end;
+  return LedgerLook{over ? 0 : ToUsd(Sum(books->spent, books->lease)), books->end};
 }
 
 }  // namespace nearfar

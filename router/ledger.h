@@ -27,12 +27,24 @@ struct LedgerOptions {
   std::function<absl::Time()> clock = [] { return absl::Now(); };
 };
 
+// What a ledger's file says.
+struct LedgerLook {
+  double spent_usd = 0;  // of the window of now; what an owner has set aside counts as spent
+  absl::Time window_end;
+};
+
 // Money is kept in whole nano-dollars; a bound is rounded up, so the limit is never passed.
 class Ledger {
  public:
-  // Errors: Unavailable (another process owns the file), DataLoss (the file is damaged: it is moved
-  // aside and the message says where; the caller decides whether to go on), Internal.
+  // Errors: Unavailable (another process owns the file), DataLoss (the file is damaged), Internal.
+  // A damaged file is moved aside, and the message says where. What was spent is then lost, so the
+  // books that stand in its place have the whole limit spent: the next Open succeeds, and calls
+  // that cost are refused until a window has passed. Nobody but a person may forgive it, by
+  // removing those books.
   static absl::StatusOr<std::unique_ptr<Ledger>> Open(const LedgerOptions& options);
+  // Reads without owning: no lock, no new window, nothing written; also while a process owns it.
+  // Errors: NotFound (nothing was ever spent), DataLoss, Unavailable, Internal.
+  static absl::StatusOr<LedgerLook> Look(const std::string& path, absl::Time now);
   virtual ~Ledger() =
       default;  // settles nothing: what is reserved stays spent; an idle lease returns
 

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "cloud_client/protocols/text_check.h"
 
 namespace nearfar {
 namespace {
@@ -86,20 +87,19 @@ bool HasSpoken(const std::string& peer) {
 }  // namespace
 
 bool MayHaveLeft(const grpc::Status& status, const std::string& peer) {
-  if (status.error_code() != grpc::StatusCode::UNAVAILABLE || HasSpoken(peer)) return true;
+  const grpc::StatusCode code = status.error_code();
+  if (HasSpoken(peer)) return true;
+  if (code == grpc::StatusCode::CANCELLED || code == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return false;
+  }
+  if (code != grpc::StatusCode::UNAVAILABLE) return true;
   const std::string& message = status.error_message();
   return !absl::StartsWith(message, "failed to connect to all addresses") &&
          !absl::StartsWith(message, "DNS resolution failed") &&
          !absl::StartsWith(message, "empty address list");
 }
 
-std::string CleanMessage(const std::string& message) {
-  std::string clean = message.substr(0, kMessageBytes);
-  for (char& c : clean) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  }
-  return clean;
-}
+std::string CleanMessage(const std::string& message) { return CleanText(message, kMessageBytes); }
 
 StubError TranslateGrpcError(const grpc::Status& status, const GrpcTrailers& trailers,
                              const CallProgress& progress) {
@@ -116,7 +116,7 @@ StubError TranslateGrpcError(const grpc::Status& status, const GrpcTrailers& tra
   error.push_back = PushBack(trailers);
   error.answered = row.answered || progress.delivered || refused;
   const bool pushed_back = error.error.kind == CloudErrorKind::kRateLimited && error.push_back;
-  error.retryable = !error.error.maybe_billed && (row.retryable || pushed_back);
+  error.retryable = progress.left && !error.error.maybe_billed && (row.retryable || pushed_back);
   if (error.push_back && *error.push_back < absl::ZeroDuration()) error.retryable = false;
   return error;
 }
@@ -126,6 +126,13 @@ StubError ProtocolError(const std::string& what, const CallProgress& progress) {
   error.error.kind = CloudErrorKind::kProtocol;
   error.error.message = absl::StrCat("the server broke the protocol: ", what);
   error.error.maybe_billed = progress.left;
+  return error;
+}
+
+StubError NotConnected(absl::Duration waited) {
+  StubError error;
+  error.error.kind = CloudErrorKind::kUnavailable;
+  error.error.message = absl::StrCat("no connection within ", absl::FormatDuration(waited));
   return error;
 }
 

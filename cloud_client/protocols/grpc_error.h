@@ -1,8 +1,8 @@
 // gRPC's status, translated into ours: the one place on the client's way in.
 //
 // | gRPC code                             | kind             | retried | may be billed |
-// | UNAVAILABLE, ABORTED                  | unavailable      | yes     | once it left  |
-// | CANCELLED, not by us                  | unavailable      | yes     | once it left  |
+// | UNAVAILABLE, ABORTED                  | unavailable      | refused | once it left  |
+// | CANCELLED, not by us                  | unavailable      | refused | once it left  |
 // | CANCELLED by us                       | cancelled        | no      | once it left  |
 // | DEADLINE_EXCEEDED                     | deadline         | no      | once it left  |
 // | UNAUTHENTICATED, PERMISSION_DENIED    | auth             | no      | no            |
@@ -16,8 +16,9 @@
 //
 // Our own server refines the code by a trailer (kErrorKindTrailer), which also says that it refused
 // before it began to work. Nothing is retried after the first event of an answer, nor where a first
-// bill may already have been made: two bills would not fit one reservation.
-// Held by tests/cloud_client/protocols/grpc_error_test.cc.
+// bill may already have been made: two bills would not fit one reservation. Nor is a call that
+// found no connection: the channel connects again by itself, and near answers meanwhile. Held by
+// tests/cloud_client/protocols/grpc_error_test.cc.
 
 #ifndef NEARFAR_CLOUD_CLIENT_PROTOCOLS_GRPC_ERROR_H_
 #define NEARFAR_CLOUD_CLIENT_PROTOCOLS_GRPC_ERROR_H_
@@ -46,10 +47,11 @@ inline constexpr char kErrorKindTrailer[] = "nearfar-error";
 // gRPC's own trailer (gRFC A6): milliseconds to wait, or anything else for "never".
 inline constexpr char kPushBackTrailer[] = "grpc-retry-pushback-ms";
 
-// False only for calls that certainly never reached a server: gRPC 1.51 could not resolve or
-// connect. Nothing but its message tells; where it says anything else the call is taken to have
-// left. `peer` is ClientContext::peer(): the target while no server has spoken (stub/channel.cc
-// spells targets so that the two differ).
+// What the end alone tells about whether a call left; a protocol adds what it saw of its channel
+// and of its write. False where gRPC 1.51 says that it could not resolve or connect, and where this
+// side ended the call itself (cancel, deadline) and no server had spoken. `peer` is
+// ClientContext::peer(): the target while no server has spoken (stub/channel.cc spells targets so
+// that the two differ).
 bool MayHaveLeft(const grpc::Status& status, const std::string& peer);
 
 StubError TranslateGrpcError(const grpc::Status& status, const GrpcTrailers& trailers,
@@ -58,7 +60,10 @@ StubError TranslateGrpcError(const grpc::Status& status, const GrpcTrailers& tra
 // A server's answer that the protocol does not allow.
 StubError ProtocolError(const std::string& what, const CallProgress& progress);
 
-// A message of the other side, cut to 300 bytes and without control characters.
+// A call that waited this long for a connection and was given up.
+StubError NotConnected(absl::Duration waited);
+
+// A message of the other side as valid UTF-8 of at most 300 bytes, without control characters.
 std::string CleanMessage(const std::string& message);
 
 absl::Status StatusOfGrpc(const grpc::Status& status);

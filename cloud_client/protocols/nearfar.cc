@@ -8,23 +8,24 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cloud_client/protocols/answer_bounds.h"
 #include "cloud_client/protocols/grpc_error.h"
 #include "cloud_client/protocols/text_check.h"
 #include "cloud_client/stub/channel.h"
+#include "cloud_client/stub/timer.h"
 #include "nearfar/v1/inference.grpc.pb.h"
 
 namespace nearfar {
 namespace {
 
-// An answer longer than this is not one that max_tokens allows: no vocabulary in use has a token of
-// more bytes.
-constexpr int64_t kBytesPerToken = 512;
-constexpr int64_t kBytesAtLeast = 64 << 10;
+// How long a finished answer waits for the stream's end, which has nothing more to tell.
+constexpr absl::Duration kEndPatience = absl::Seconds(1);
 
 v1::GenerateRequest ToProto(const CloudRequest& call, const std::string& model) {
   v1::GenerateRequest request;
@@ -82,31 +83,53 @@ std::optional<CloudFinishReason> ReasonOf(v1::FinishReason reason) {
   }
 }
 
-// Why this finish is not one; empty = it is.
-std::string FinishFault(const v1::GenerateResponse::Finished& finished) {
-  if (!ReasonOf(finished.reason())) return "finished without a reason";
-  if (!finished.has_usage()) return "finished without usage";
-  const v1::Usage& usage = finished.usage();
+// Why this usage is none; empty = it is one.
+std::string UsageFault(const v1::Usage& usage, const AnswerBounds& bounds) {
   if (usage.prompt_tokens() < 0 || usage.completion_tokens() < 0 ||
       usage.cached_prompt_tokens() < 0) {
     return "finished with negative usage";
   }
-  if (finished.has_cost_usd() &&
-      !(std::isfinite(finished.cost_usd()) && finished.cost_usd() >= 0)) {
-    return "finished with a bill that is not an amount";
+  if (usage.prompt_tokens() > bounds.prompt_tokens ||
+      usage.cached_prompt_tokens() > bounds.prompt_tokens ||
+      usage.completion_tokens() > bounds.completion_tokens) {
+    return "finished with more usage than the request allows";
   }
   return "";
 }
 
-StubFinished FromProto(const v1::GenerateResponse::Finished& finished) {
+// Why this finish is not one; empty = it is.
+std::string FinishFault(const v1::GenerateResponse::Finished& finished,
+                        const AnswerBounds& bounds) {
+  if (!ReasonOf(finished.reason())) return "finished without a reason";
+  if (!finished.has_usage()) return "finished without usage";
+  std::string fault = UsageFault(finished.usage(), bounds);
+  if (!fault.empty() || !finished.has_cost_usd()) return fault;
+  if (!(std::isfinite(finished.cost_usd()) && finished.cost_usd() >= 0)) {
+    return "finished with a bill that is not an amount";
+  }
+  if (finished.cost_usd() > bounds.bill_usd) return "finished with a bill that no such call has";
+  return "";
+}
+
+// `fewest_tokens`: that the streamed text must have.
+StubFinished FromProto(const v1::GenerateResponse::Finished& finished, int64_t fewest_tokens) {
   StubFinished out;
   out.finished.reason = *ReasonOf(finished.reason());
-  out.finished.prompt_tokens = finished.usage().prompt_tokens();
-  out.finished.completion_tokens = finished.usage().completion_tokens();
-  out.finished.cached_prompt_tokens = finished.usage().cached_prompt_tokens();
-  out.finished.cost_usd = finished.cost_usd();
-  out.server_billed = finished.has_cost_usd();
+  if (finished.has_cost_usd()) out.server_bill_usd = finished.cost_usd();
+  const v1::Usage& usage = finished.usage();
+  // A prompt has tokens, and so has a text; usage that says less tells nothing.
+  if (usage.prompt_tokens() == 0 || usage.completion_tokens() < fewest_tokens) return out;
+  out.finished.prompt_tokens = usage.prompt_tokens();
+  out.finished.completion_tokens = usage.completion_tokens();
+  out.finished.cached_prompt_tokens = usage.cached_prompt_tokens();
   return out;
+}
+
+std::string NameFault(const std::string& model, const std::string& fingerprint,
+                      const std::string& quantization = "") {
+  const size_t longest = std::max({model.size(), fingerprint.size(), quantization.size()});
+  if (longest <= kLongestName) return "";
+  return absl::StrCat("a model's name, fingerprint or quantization of ", longest, " bytes");
 }
 
 void SetContext(const StubRequest& request, grpc::ClientContext* context) {
@@ -118,19 +141,32 @@ void SetContext(const StubRequest& request, grpc::ClientContext* context) {
 
 constexpr char kGenerateMethod[] = "/nearfar.v1.InferenceService/Generate";
 
+// What all calls of one target share.
+struct Wiring {
+  std::shared_ptr<grpc::Channel> channel;
+  absl::Duration connect_patience;
+  std::function<void(absl::Duration, std::function<void()>)> after;
+  double input_usd_per_mtok, output_usd_per_mtok;
+};
+
 // One streaming call. It reads bytes and parses them itself: under the generated stub a message
 // that does not parse looks like the end of the stream, and the stream's real end is then never
 // told (gRPC 1.51), so the call would hang until its deadline. gRPC owns it (through self_) from
 // Begin to OnDone, which is also the only place that delivers a terminal event.
+//
+// gRPC queues even a fail-fast call while its channel connects for the first time, for as long as
+// that may take; so a call that has no connection yet has a timer of its own. A call that left is
+// never touched by it.
 class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
-  GenerateReactor(std::shared_ptr<grpc::Channel> channel, const StubRequest& request,
+  GenerateReactor(std::shared_ptr<const Wiring> wiring, const StubRequest& request,
                   const v1::GenerateRequest& proto, std::shared_ptr<StubSink> sink)
-      : stub_(std::move(channel)),
+      : wiring_(std::move(wiring)),
+        stub_(wiring_->channel),
         sink_(std::move(sink)),
         answer_may_be_empty_(!request.call.assistant_prefix.empty() || !request.call.stop.empty()),
-        bytes_left_(kBytesAtLeast + kBytesPerToken * std::max(0, request.call.max_tokens)) {
+        bounds_(BoundsOf(request.call, wiring_->input_usd_per_mtok, wiring_->output_usd_per_mtok)) {
     SetContext(request, &context_);
     bool own_buffer = false;
     // Fails only for messages of 2 GiB and more, which MakeStub's cap excludes.
@@ -142,7 +178,9 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
     stub_.PrepareBidiStreamingCall(&context_, kGenerateMethod, grpc::StubOptions(), this);
     StartWriteLast(&request_, grpc::WriteOptions());
     StartRead(&response_);
+    const bool connected = SeesConnection(/*connect=*/true);
     StartCall();
+    if (!connected) After(wiring_->connect_patience, &GenerateReactor::GiveUpConnecting);
   }
 
   void Cancel() {
@@ -151,6 +189,30 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
   }
 
  private:
+  void After(absl::Duration delay, void (GenerateReactor::*act)()) {
+    wiring_->after(delay, [weak = weak_from_this(), act] {
+      if (auto self = weak.lock()) (*self.*act)();
+    });
+  }
+
+  // Whether the request may be under way: remembers it once there is a connection.
+  bool SeesConnection(bool connect) {
+    if (wiring_->channel->GetState(connect) == GRPC_CHANNEL_READY) left_ = true;
+    return left_;
+  }
+
+  void GiveUpConnecting() {
+    if (SeesConnection(/*connect=*/false)) return;
+    gave_up_ = true;
+    context_.TryCancel();
+  }
+
+  void EndFinished() { context_.TryCancel(); }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) left_ = true;
+  }
+
   void OnReadDone(bool ok) override {
     if (!ok) return;  // OnDone tells why
     fault_ = TakeBytes();
@@ -177,6 +239,7 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
 
   std::string Take(const v1::GenerateResponse& response) {
     if (finished_) return "an event after the finish";
+    if (++events_ > bounds_.events) return "more events than max_tokens can need";
     switch (response.event_case()) {
       case v1::GenerateResponse::kStarted:
         return TakeStarted(response.started());
@@ -193,6 +256,11 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
   std::string TakeStarted(const v1::GenerateResponse::Started& started) {
     if (started_) return "started twice";
     if (started.prompt_tokens() < 0) return "started with negative usage";
+    if (started.prompt_tokens() > bounds_.prompt_tokens) {
+      return "started with more prompt tokens than the request can have";
+    }
+    std::string fault = NameFault(started.model(), started.fingerprint());
+    if (!fault.empty()) return fault;
     started_ = true;
     CloudStarted event;
     event.model = started.model();
@@ -206,33 +274,38 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
     if (!started_) return "a delta before the start";
     if (delta.text().empty()) return "";
     if (!IsValidUtf8(delta.text())) return "text that is not valid UTF-8";
-    bytes_left_ -= static_cast<int64_t>(delta.text().size());
-    if (bytes_left_ < 0) return "more text than max_tokens can hold";
-    has_text_ = true;
+    text_bytes_ += static_cast<int64_t>(delta.text().size());
+    if (text_bytes_ > bounds_.text_bytes) return "more text than max_tokens can hold";
+    ++pieces_;
     sink_->OnDelta(delta.text());
     return "";
   }
 
   std::string TakeFinished(const v1::GenerateResponse::Finished& finished) {
     if (!started_) return "finished before the start";
-    std::string fault = FinishFault(finished);
+    std::string fault = FinishFault(finished, bounds_);
     if (!fault.empty()) return fault;
-    if (!has_text_ && !answer_may_be_empty_ && finished.reason() == v1::FINISH_REASON_STOP) {
+    if (pieces_ == 0 && !answer_may_be_empty_ && finished.reason() == v1::FINISH_REASON_STOP) {
       return "finished without an answer";
     }
-    finished_ = FromProto(finished);
+    finished_ = FromProto(finished, FewestTokens(pieces_, text_bytes_));
+    After(kEndPatience, &GenerateReactor::EndFinished);
     return "";
   }
 
   void Deliver(const grpc::Status& status) {
     CallProgress progress;
     progress.delivered = started_;
-    progress.left = started_ || MayHaveLeft(status, context_.peer());
+    progress.left =
+        started_ || SeesConnection(/*connect=*/false) || MayHaveLeft(status, context_.peer());
     progress.cancelled = cancelled_.load(std::memory_order_relaxed);
     if (!fault_.empty()) return sink_->OnError(ProtocolError(fault_, progress));
     if (finished_ && EndsFinished(status)) return sink_->OnFinished(*finished_);
     if (finished_) return sink_->OnError(ProtocolError("an error after the finish", progress));
     if (status.ok()) return sink_->OnError(ProtocolError("the stream ended early", progress));
+    if (gave_up_ && !progress.left && !progress.cancelled) {
+      return sink_->OnError(NotConnected(wiring_->connect_patience));
+    }
     sink_->OnError(TranslateGrpcError(status, context_.GetServerTrailingMetadata(), progress));
   }
 
@@ -249,19 +322,24 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
     }
   }
 
-  grpc::GenericStub stub_;  // keeps the channel
+  const std::shared_ptr<const Wiring> wiring_;
+  grpc::GenericStub stub_;
   std::shared_ptr<StubSink> sink_;
   std::shared_ptr<GenerateReactor> self_;
   grpc::ClientContext context_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
   const bool answer_may_be_empty_;
-  int64_t bytes_left_;
+  const AnswerBounds bounds_;
+  int64_t events_ = 0;
+  int64_t pieces_ = 0;  // of text
+  int64_t text_bytes_ = 0;
   bool started_ = false;
-  bool has_text_ = false;
   std::optional<StubFinished> finished_;
   std::string fault_;
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> left_{false};     // it was written, or there was a connection
+  std::atomic<bool> gave_up_{false};  // no connection came in time
 };
 
 class GenerateHandle final : public CloudCall {
@@ -283,7 +361,9 @@ class NoCall final : public CloudCall {
 class NearfarProtocol final : public CloudStub {
  public:
   NearfarProtocol(std::shared_ptr<grpc::Channel> channel, const CloudOptions& options)
-      : channel_(std::move(channel)),
+      : wiring_(std::make_shared<Wiring>(Wiring{std::move(channel), options.connect_patience,
+                                                TimerOf(options), options.input_usd_per_mtok,
+                                                options.output_usd_per_mtok})),
         model_(options.model),
         max_message_bytes_(options.max_message_bytes) {}
 
@@ -298,7 +378,7 @@ class NearfarProtocol final : public CloudStub {
                                  " bytes that one message may have"),
                     *sink);
     }
-    auto reactor = std::make_shared<GenerateReactor>(channel_, request, proto, std::move(sink));
+    auto reactor = std::make_shared<GenerateReactor>(wiring_, request, proto, std::move(sink));
     reactor->Begin();
     return std::make_unique<GenerateHandle>(std::move(reactor));
   }
@@ -307,9 +387,14 @@ class NearfarProtocol final : public CloudStub {
     grpc::ClientContext context;
     SetContext(request, &context);
     v1::GetModelResponse response;
-    const grpc::Status status = v1::InferenceService::NewStub(channel_)->GetModel(
-        &context, v1::GetModelRequest(), &response);
+    const grpc::Status status = v1::InferenceService::NewStub(wiring_->channel)
+                                    ->GetModel(&context, v1::GetModelRequest(), &response);
     if (!status.ok()) return StatusOfGrpc(status);
+    const std::string fault =
+        NameFault(response.model(), response.fingerprint(), response.quantization());
+    if (!fault.empty()) {
+      return absl::InternalError(absl::StrCat("the server broke the protocol: ", fault));
+    }
     CloudModel model;
     model.model = response.model();
     model.fingerprint = response.fingerprint();
@@ -331,7 +416,7 @@ class NearfarProtocol final : public CloudStub {
     return std::make_unique<NoCall>();
   }
 
-  const std::shared_ptr<grpc::Channel> channel_;
+  const std::shared_ptr<const Wiring> wiring_;
   const std::string model_;
   const int64_t max_message_bytes_;
 };

@@ -21,23 +21,52 @@ Lead ReadLead(uint8_t byte) {
   return {-1, 0, 0};
 }
 
+// The code point at the front of a text that is not empty; of 0 bytes where none is.
+struct CodePoint {
+  size_t bytes;
+  uint32_t value;
+};
+
+CodePoint ReadCodePoint(std::string_view text) {
+  const Lead lead = ReadLead(static_cast<uint8_t>(text[0]));
+  if (lead.following < 0 || text.size() <= static_cast<size_t>(lead.following)) return {0, 0};
+  uint32_t point = lead.bits;
+  for (int k = 1; k <= lead.following; ++k) {
+    const uint8_t byte = static_cast<uint8_t>(text[k]);
+    if ((byte & 0xC0) != 0x80) return {0, 0};
+    point = point << 6 | (byte & 0x3F);
+  }
+  if (point < lead.smallest || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) {
+    return {0, 0};
+  }
+  return {static_cast<size_t>(1 + lead.following), point};
+}
+
+bool IsControl(uint32_t point) { return point < 0x20 || (point >= 0x7F && point < 0xA0); }
+
 }  // namespace
 
 bool IsValidUtf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const Lead lead = ReadLead(static_cast<uint8_t>(text[i]));
-    if (lead.following < 0 || text.size() - i <= static_cast<size_t>(lead.following)) return false;
-    uint32_t point = lead.bits;
-    for (int k = 1; k <= lead.following; ++k) {
-      const uint8_t byte = static_cast<uint8_t>(text[i + k]);
-      if ((byte & 0xC0) != 0x80) return false;
-      point = point << 6 | (byte & 0x3F);
-    }
-    if (point < lead.smallest || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-      return false;
-    i += 1 + lead.following;
+  while (!text.empty()) {
+    const CodePoint point = ReadCodePoint(text);
+    if (point.bytes == 0) return false;
+    text.remove_prefix(point.bytes);
   }
   return true;
+}
+
+std::string CleanText(std::string_view text, size_t most_bytes) {
+  std::string clean;
+  while (!text.empty()) {
+    const CodePoint point = ReadCodePoint(text);
+    std::string_view next = text.substr(0, point.bytes);
+    if (point.bytes == 0) next = "\xEF\xBF\xBD";
+    if (point.bytes > 0 && IsControl(point.value)) next = " ";
+    if (clean.size() + next.size() > most_bytes) break;
+    clean += next;
+    text.remove_prefix(point.bytes == 0 ? 1 : point.bytes);
+  }
+  return clean;
 }
 
 }  // namespace nearfar

@@ -5,7 +5,8 @@
 //   half-open  one call passes as the probe; its success closes the breaker, its failure opens it
 //              again with twice the pause, up to the cap; meanwhile the others are refused
 //
-// A call that says nothing about the server (cancelled by us) gives its probe back.
+// A call that says nothing about the server (cancelled by us, or without a fair time to answer)
+// gives its probe back. The clock is a steady one.
 // Thread-safe. Held by tests/cloud_client/stub/breaker_stub_test.cc.
 
 #ifndef NEARFAR_CLOUD_CLIENT_STUB_BREAKER_H_

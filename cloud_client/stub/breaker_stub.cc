@@ -1,25 +1,23 @@
 #include "cloud_client/stub/breaker_stub.h"
 
+#include <atomic>
 #include <utility>
 
 namespace nearfar {
 namespace {
 
-// What the end of a call says about the server: an answer of any kind means that it lives; silence
-// and broken connections mean that it does not; our own cancel means nothing.
-Breaker::Outcome OutcomeOf(const StubError& event) {
-  if (event.error.kind == CloudErrorKind::kCancelled) return Breaker::Outcome::kUnknown;
-  if (event.answered && event.error.kind != CloudErrorKind::kUnavailable) {
-    return Breaker::Outcome::kSuccess;
-  }
-  return Breaker::Outcome::kFailure;
-}
-
 class BreakerSink final : public StubSink {
  public:
   BreakerSink(std::shared_ptr<Breaker> breaker, Breaker::Ticket ticket,
-              std::shared_ptr<StubSink> outer)
-      : breaker_(std::move(breaker)), ticket_(ticket), outer_(std::move(outer)) {}
+              const SilenceOptions& silence, std::shared_ptr<StubSink> outer)
+      : breaker_(std::move(breaker)),
+        ticket_(ticket),
+        silence_(silence),
+        begin_(silence.steady()),
+        outer_(std::move(outer)) {}
+
+  // The cancel that follows is the server's fault.
+  void Blame() { blamed_.store(true, std::memory_order_relaxed); }
 
   void OnStarted(const CloudStarted& event) override { outer_->OnStarted(event); }
   void OnDelta(const std::string& text) override { outer_->OnDelta(text); }
@@ -33,9 +31,45 @@ class BreakerSink final : public StubSink {
   }
 
  private:
+  // What the end of a call says about the server.
+  Breaker::Outcome OutcomeOf(const StubError& event) const {
+    if (event.error.kind == CloudErrorKind::kCancelled) {
+      const bool blamed = blamed_.load(std::memory_order_relaxed);
+      return blamed ? OutcomeOfSilence() : Breaker::Outcome::kUnknown;
+    }
+    if (event.answered && event.error.kind != CloudErrorKind::kUnavailable) {
+      return Breaker::Outcome::kSuccess;
+    }
+    if (event.error.kind == CloudErrorKind::kDeadline) return OutcomeOfSilence();
+    return Breaker::Outcome::kFailure;
+  }
+
+  Breaker::Outcome OutcomeOfSilence() const {
+    const bool fair = silence_.steady() - begin_ >= silence_.fair_wait();
+    return fair ? Breaker::Outcome::kFailure : Breaker::Outcome::kUnknown;
+  }
+
   const std::shared_ptr<Breaker> breaker_;
   const Breaker::Ticket ticket_;
+  const SilenceOptions silence_;
+  const absl::Time begin_;
   const std::shared_ptr<StubSink> outer_;
+  std::atomic<bool> blamed_{false};
+};
+
+class BreakerHandle final : public CloudCall {
+ public:
+  BreakerHandle(std::unique_ptr<CloudCall> inner, std::shared_ptr<BreakerSink> sink)
+      : inner_(std::move(inner)), sink_(std::move(sink)) {}
+  void Cancel() override { inner_->Cancel(); }
+  void Abandon() override {
+    sink_->Blame();
+    inner_->Abandon();
+  }
+
+ private:
+  const std::unique_ptr<CloudCall> inner_;  // its destruction cancels
+  const std::shared_ptr<BreakerSink> sink_;
 };
 
 class NoCall final : public CloudCall {
@@ -45,15 +79,16 @@ class NoCall final : public CloudCall {
 
 class BreakerStub final : public CloudStub {
  public:
-  BreakerStub(std::shared_ptr<CloudStub> inner, std::shared_ptr<Breaker> breaker)
-      : inner_(std::move(inner)), breaker_(std::move(breaker)) {}
+  BreakerStub(std::shared_ptr<CloudStub> inner, std::shared_ptr<Breaker> breaker,
+              SilenceOptions silence)
+      : inner_(std::move(inner)), breaker_(std::move(breaker)), silence_(std::move(silence)) {}
 
   std::unique_ptr<CloudCall> Start(const StubRequest& request,
                                    std::shared_ptr<StubSink> sink) override {
     const Breaker::Ticket ticket = breaker_->Admit();
     if (ticket != Breaker::Ticket::kRefused) {
-      return inner_->Start(request,
-                           std::make_shared<BreakerSink>(breaker_, ticket, std::move(sink)));
+      auto guarded = std::make_shared<BreakerSink>(breaker_, ticket, silence_, std::move(sink));
+      return std::make_unique<BreakerHandle>(inner_->Start(request, guarded), guarded);
     }
     StubError error;
     error.error.kind = CloudErrorKind::kBreakerOpen;
@@ -70,13 +105,15 @@ class BreakerStub final : public CloudStub {
  private:
   const std::shared_ptr<CloudStub> inner_;
   const std::shared_ptr<Breaker> breaker_;
+  const SilenceOptions silence_;
 };
 
 }  // namespace
 
 std::shared_ptr<CloudStub> MakeBreakerStub(std::shared_ptr<CloudStub> inner,
-                                           std::shared_ptr<Breaker> breaker) {
-  return std::make_shared<BreakerStub>(std::move(inner), std::move(breaker));
+                                           std::shared_ptr<Breaker> breaker,
+                                           SilenceOptions silence) {
+  return std::make_shared<BreakerStub>(std::move(inner), std::move(breaker), std::move(silence));
 }
 
 }  // namespace nearfar

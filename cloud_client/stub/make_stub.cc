@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -36,12 +37,14 @@ absl::Status CheckNumbers(const CloudOptions& options) {
   if (options.max_message_bytes < 1024 || options.max_message_bytes > (1 << 30)) {
     return Wrong(options, "max_message_bytes is not within 1 KiB and 1 GiB");
   }
-  for (absl::Duration d : {options.keepalive_time, options.keepalive_timeout,
-                           options.connect_timeout, options.breaker_open}) {
+  for (absl::Duration d :
+       {options.keepalive_time, options.keepalive_timeout, options.connect_timeout,
+        options.connect_patience, options.breaker_open}) {
     if (d <= absl::ZeroDuration() || d > absl::Hours(24)) {
       return Wrong(options, "a time is not within 0 and 24 hours");
     }
   }
+  if (options.expected_ttft < absl::ZeroDuration()) return Wrong(options, "a time is negative");
   if (options.retry_base < absl::ZeroDuration() || options.retry_cap < absl::ZeroDuration()) {
     return Wrong(options, "a retry pause is negative");
   }
@@ -69,9 +72,19 @@ RetryOptions RetryOptionsOf(const CloudOptions& options,
   retry.cap = options.retry_cap;
   retry.clock = options.clock;
   retry.uniform = options.uniform ? options.uniform : SeededUniform();
-  retry.after = options.after ? options.after : RunAfter;
+  retry.after = TimerOf(options);
   retry.retries = std::move(retries);
   return retry;
+}
+
+// A call that had less time than this was too short to tell a slow server from a dead one.
+std::function<absl::Duration()> FairWait(const CloudOptions& options,
+                                         std::shared_ptr<const Meter> meter) {
+  return [patience = options.connect_patience, expected = options.expected_ttft,
+          meter = std::move(meter)] {
+    const std::optional<double> measured = meter->Read().ttft_seconds;
+    return patience + 2 * (measured ? absl::Seconds(*measured) : expected);
+  };
 }
 
 }  // namespace
@@ -88,14 +101,15 @@ absl::StatusOr<StubStack> StackDecorators(std::shared_ptr<CloudStub> protocol,
     stack.top = *std::move(auth);
   }
   stack.breaker = std::make_shared<Breaker>(options.breaker_failures, options.breaker_open,
-                                            options.breaker_open_cap, options.clock);
-  stack.top = MakeBreakerStub(std::move(stack.top), stack.breaker);
+                                            options.breaker_open_cap, options.steady);
+  stack.meter = std::make_shared<Meter>();
+  stack.top = MakeBreakerStub(std::move(stack.top), stack.breaker,
+                              {FairWait(options, stack.meter), options.steady});
   stack.retries = std::make_shared<std::atomic<int64_t>>(0);
   stack.top = MakeRetryStub(std::move(stack.top), RetryOptionsOf(options, stack.retries));
-  stack.meter = std::make_shared<Meter>();
-  stack.top =
-      MakeMeteringStub(std::move(stack.top), stack.meter,
-                       {options.input_usd_per_mtok, options.output_usd_per_mtok, options.clock});
+  stack.top = MakeMeteringStub(
+      std::move(stack.top), stack.meter,
+      {options.input_usd_per_mtok, options.output_usd_per_mtok, options.clock, options.steady});
   return stack;
 }
 

@@ -1,5 +1,6 @@
 #include "cloud_client/stub/metering_stub.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace nearfar {
@@ -12,20 +13,26 @@ void Average(double value, std::optional<double>* average) {
   *average = *average ? **average + kNewest * (value - **average) : value;
 }
 
-double BillOf(const CloudFinished& event, const MeteringOptions& options) {
-  return (static_cast<double>(event.prompt_tokens) * options.input_usd_per_mtok +
-          static_cast<double>(event.completion_tokens) * options.output_usd_per_mtok) /
-         kTokensPerMillion;
+// What is owed; empty = unknown. A prompt has tokens, so none means that no usage was told.
+std::optional<double> CostOf(const StubFinished& event, const MeteringOptions& options) {
+  const CloudFinished& usage = event.finished;
+  if (usage.prompt_tokens <= 0) return std::nullopt;
+  const double priced =
+      (static_cast<double>(usage.prompt_tokens) * options.input_usd_per_mtok +
+       static_cast<double>(usage.completion_tokens) * options.output_usd_per_mtok) /
+      kTokensPerMillion;
+  return std::max(priced, event.server_bill_usd.value_or(0));
 }
 
 class MeteringSink final : public StubSink {
  public:
   MeteringSink(std::shared_ptr<Meter> meter, const MeteringOptions& options,
-               std::shared_ptr<StubSink> outer)
+               std::shared_ptr<StubSink> outer, absl::Time deadline)
       : meter_(std::move(meter)),
         options_(options),
         outer_(std::move(outer)),
-        begin_(options.clock()) {}
+        limit_(deadline - options.clock()),
+        begin_(options.steady()) {}
 
   void OnStarted(const CloudStarted& event) override {
     meter_->Learn(event);
@@ -33,18 +40,20 @@ class MeteringSink final : public StubSink {
   }
 
   void OnDelta(const std::string& text) override {
-    if (!first_text_) first_text_ = options_.clock();
+    if (!first_text_) first_text_ = options_.steady();
     outer_->OnDelta(text);
   }
 
   void OnFinished(const StubFinished& event) override {
     StubFinished billed = event;
-    if (!event.server_billed) billed.finished.cost_usd = BillOf(event.finished, options_);
+    billed.finished.cost_usd = CostOf(event, options_);
     std::optional<absl::Duration> ttft;
     absl::Duration decode;
     if (first_text_) {
       ttft = *first_text_ - begin_;
-      decode = options_.clock() - *first_text_;
+      decode = options_.steady() - *first_text_;
+      // No call waits longer than it may: such a time was not measured, whatever the clocks did.
+      if (*ttft < absl::ZeroDuration() || *ttft > limit_) ttft.reset();
     }
     meter_->Finish(billed.finished, ttft, decode);
     outer_->OnFinished(billed);
@@ -59,6 +68,7 @@ class MeteringSink final : public StubSink {
   const std::shared_ptr<Meter> meter_;
   const MeteringOptions options_;
   const std::shared_ptr<StubSink> outer_;
+  const absl::Duration limit_;
   const absl::Time begin_;
   std::optional<absl::Time> first_text_;
 };
@@ -71,8 +81,8 @@ class MeteringStub final : public CloudStub {
 
   std::unique_ptr<CloudCall> Start(const StubRequest& request,
                                    std::shared_ptr<StubSink> sink) override {
-    return inner_->Start(request,
-                         std::make_shared<MeteringSink>(meter_, options_, std::move(sink)));
+    return inner_->Start(request, std::make_shared<MeteringSink>(meter_, options_, std::move(sink),
+                                                                 request.deadline));
   }
 
   absl::StatusOr<CloudModel> GetModel(const StubRequest& request) override {
@@ -94,9 +104,9 @@ void Meter::Finish(const CloudFinished& event, std::optional<absl::Duration> ttf
   absl::MutexLock lock(&mutex_);
   ++reading_.calls;
   reading_.last_call_succeeded = true;
-  reading_.billed_usd += event.cost_usd;
+  reading_.billed_usd += event.cost_usd.value_or(0);
   if (ttft) Average(absl::ToDoubleSeconds(*ttft), &reading_.ttft_seconds);
-  // The first token's time is in ttft; a wall clock that was set back gives no speed.
+  // The first token's time is in ttft.
   if (event.completion_tokens > 1 && decode > absl::ZeroDuration()) {
     Average(static_cast<double>(event.completion_tokens - 1) / absl::ToDoubleSeconds(decode),
             &reading_.tokens_per_second);

@@ -39,7 +39,8 @@ class RetryingCall : public std::enable_shared_from_this<RetryingCall> {
       : shared_(std::move(shared)), request_(std::move(request)), outer_(std::move(outer)) {}
 
   void Try();
-  void Cancel();
+  // Ends the call by `how`, which is a cancel of the running attempt.
+  void Stop(void (CloudCall::*how)());
 
   // From the running attempt.
   void OnEvent() { delivered_ = true; }
@@ -104,7 +105,7 @@ void RetryingCall::Try() {
   if (cancel) call->Cancel();
 }
 
-void RetryingCall::Cancel() {
+void RetryingCall::Stop(void (CloudCall::*how)()) {
   std::shared_ptr<CloudCall> running;
   bool ends_here = false;
   {
@@ -114,7 +115,7 @@ void RetryingCall::Cancel() {
     running = std::move(running_);
     if (pausing_) ended_ = ends_here = true;
   }
-  if (running) running->Cancel();
+  if (running) (*running.*how)();
   if (!ends_here) return;
   StubError error;
   error.error.kind = CloudErrorKind::kCancelled;
@@ -137,6 +138,7 @@ void RetryingCall::OnFinished(const StubFinished& event) {
 std::optional<absl::Duration> RetryingCall::Pause(const StubError& event) {
   const RetryOptions& options = shared_->options;
   if (!event.retryable || delivered_ || !shared_->budget.Allows()) return std::nullopt;
+  if (event.push_back && *event.push_back > options.cap) return std::nullopt;
   int attempt;
   {
     absl::MutexLock lock(&mutex_);
@@ -172,8 +174,9 @@ void RetryingCall::OnError(const StubError& event) {
 class RetryHandle final : public CloudCall {
  public:
   explicit RetryHandle(std::shared_ptr<RetryingCall> call) : call_(std::move(call)) {}
-  ~RetryHandle() override { call_->Cancel(); }
-  void Cancel() override { call_->Cancel(); }
+  ~RetryHandle() override { call_->Stop(&CloudCall::Cancel); }
+  void Cancel() override { call_->Stop(&CloudCall::Cancel); }
+  void Abandon() override { call_->Stop(&CloudCall::Abandon); }
 
  private:
   const std::shared_ptr<RetryingCall> call_;

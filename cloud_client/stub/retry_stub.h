@@ -1,11 +1,11 @@
 // Tries a call again, before the first event of its answer only.
 //
 // Pause before try n: uniform in [0, min(cap, base * 2^(n-1))) ("full jitter", AWS Architecture
-// Blog, 2015), or exactly the server's push-back. A retry that would start after the deadline is
-// not waited for. All calls share one budget (gRFC A6): it starts at 10, a failed attempt takes 1,
-// a success gives 0.1, and at half of it or below nothing is retried, so that a far side in trouble
-// is not made to carry three times its load. Thread-safe. Held by
-// tests/cloud_client/stub/retry_stub_test.cc.
+// Blog, 2015), or exactly the server's push-back; one above the cap means that this call need not
+// wait for it. A retry that would start after the deadline is not waited for. All calls share one
+// budget (gRFC A6): it starts at 10, a failed attempt takes 1, a success gives 0.1, and at half of
+// it or below nothing is retried, so that a far side in trouble is not made to carry three times
+// its load. Thread-safe. Held by tests/cloud_client/stub/retry_stub_test.cc.
 
 #ifndef NEARFAR_CLOUD_CLIENT_STUB_RETRY_STUB_H_
 #define NEARFAR_CLOUD_CLIENT_STUB_RETRY_STUB_H_

@@ -26,8 +26,8 @@ struct StubRequest {
 };
 
 struct StubFinished {
-  CloudFinished finished;
-  bool server_billed = false;  // finished.cost_usd is the server's own
+  CloudFinished finished;                 // its cost is the meter's to tell
+  std::optional<double> server_bill_usd;  // empty = the server keeps none
 };
 
 struct StubError {

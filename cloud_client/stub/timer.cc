@@ -19,4 +19,8 @@ void RunAfter(absl::Duration delay, std::function<void()> done) {
              });
 }
 
+std::function<void(absl::Duration, std::function<void()>)> TimerOf(const CloudOptions& options) {
+  return options.after ? options.after : RunAfter;
+}
+
 }  // namespace nearfar

@@ -19,8 +19,9 @@ void DoorFlags::Declare(CLI::App* app) {
   engine.Declare(app);
 }
 
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, Terminal* terminal) {
-  return flags.daemon.address.empty() ? OpenRouterDoor(flags, terminal)
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, DoorUse use,
+                                                     Terminal* terminal) {
+  return flags.daemon.address.empty() ? OpenRouterDoor(flags, use, terminal)
                                       : OpenDaemonDoor(flags.daemon);
 }
 

@@ -42,16 +42,21 @@ struct DoorFlags {
   void Declare(CLI::App* app);
 };
 
+// What the door is wanted for. An explanation spends and records nothing, so it opens neither the
+// ledger nor the log, and works beside a daemon that owns them.
+enum class DoorUse { kAnswer, kExplain };
+
 // Errors: InvalidArgument (the policy is wrong: one line a mistake), NotFound (no such policy),
 // Unavailable (the ledger cannot be opened). `terminal` hears what is missing but not needed, and
 // outlives the door.
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags, DoorUse use,
                                                            Terminal* terminal);
 // Does not connect yet. Errors: NotFound (certificate files).
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DaemonFlags& flags);
 
 // The one that the flags ask for.
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, Terminal* terminal);
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, DoorUse use,
+                                                     Terminal* terminal);
 
 // Says why a door did not open; returns the exit code (a wrong policy is a wrong configuration).
 int FailOpening(const absl::Status& status, Terminal* terminal);

@@ -33,7 +33,7 @@ class AskCommand : public Command {
       return kExitUsage;
     }
     Interrupt interrupt;
-    const auto door = OpenDoor(door_, terminal);
+    const auto door = OpenDoor(door_, explain_ ? DoorUse::kExplain : DoorUse::kAnswer, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);
     Query query = ask_.MakeQuery();
     query.messages.push_back({"user", *text});

@@ -183,7 +183,7 @@ class ChatCommand : public Command {
 
   int Run(Terminal* terminal) override {
     Interrupt interrupt;
-    const auto door = OpenDoor(door_, terminal);
+    const auto door = OpenDoor(door_, DoorUse::kAnswer, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);
     const bool prompt = isatty(STDIN_FILENO) != 0;
     if (prompt) terminal->Note("/help lists the orders, /quit ends");

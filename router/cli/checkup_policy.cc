@@ -152,21 +152,17 @@ void CheckFar(const PolicyConfig& config, Findings* findings) {
 }
 
 void CheckBudget(const PolicyConfig& config, Findings* findings) {
-  if (absl::Status made = MakeStateFolder(); !made.ok()) {
-    findings->push_back({Verdict::kFail, "budget", std::string(made.message()), ""});
+  const auto look = Ledger::Look(LedgerPath(), absl::Now());
+  if (absl::IsDataLoss(look.status())) {
+    findings->push_back({Verdict::kFail, "budget", std::string(look.status().message()),
+                         "the next start moves it aside and counts this window's budget as spent"});
     return;
   }
-  LedgerOptions options;
-  options.path = LedgerPath();
-  options.limit_usd = config.budget.limit_usd;
-  options.window = config.budget.window;
-  const auto ledger = Ledger::Open(options);
-  if (!ledger.ok()) {
-    findings->push_back({Verdict::kWarn, "budget", std::string(ledger.status().message()),
-                         "a running nearfard owns it; nearfar ask --daemon asks there"});
+  if (!look.ok() && !absl::IsNotFound(look.status())) {
+    findings->push_back({Verdict::kWarn, "budget", std::string(look.status().message()), ""});
     return;
   }
-  const double spent = (*ledger)->SpentUsd();
+  const double spent = look.ok() ? look->spent_usd : 0;  // without a ledger nothing was ever spent
   if (!config.budget.limit_usd.has_value()) {
     findings->push_back({Verdict::kOk, "budget",
                          absl::StrFormat("$%.6f spent in this window, no limit", spent), ""});

@@ -43,7 +43,7 @@ class PolicyExplainCommand : public Command {
           "note: the name of that file is taken as the question; a policy is named by --policy "
           "(nearfar policy explain --policy FILE TEXT)");
     }
-    const auto door = OpenDoor(door_, terminal);
+    const auto door = OpenDoor(door_, DoorUse::kExplain, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);
     Query query = ask_.MakeQuery();
     query.messages.push_back({"user", *text});

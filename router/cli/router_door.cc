@@ -86,7 +86,7 @@ std::shared_ptr<Backend> OpenNear(const DoorFlags& flags, const PolicyConfig& co
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags,
+absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags, DoorUse use,
                                                            Terminal* terminal) {
   const absl::StatusOr<std::string> path = FindPolicy(flags.policy);
   if (!path.ok()) return path.status();
@@ -94,7 +94,6 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   if (!config.ok()) return config.status();
   absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(*config);
   if (!policy.ok()) return policy.status();
-  if (absl::Status made = MakeStateFolder(); !made.ok()) return made;
 
   RouterOptions options;
   options.policy = *policy;
@@ -105,12 +104,17 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   if (options.near == nullptr && options.far.empty()) {
     return absl::UnavailableError("there is neither a near model nor a far target to answer");
   }
-  auto ledger = OpenLedger(*config);
-  if (!ledger.ok()) return ledger.status();
-  options.ledger = *std::move(ledger);
-  const std::shared_ptr<DecisionLog> log = OpenLog(terminal);
-  options.log = log;
-  options.taint_path = TaintPath();
+  std::shared_ptr<DecisionLog> log;
+  if (use == DoorUse::kAnswer) {
+    absl::Status made = MakeStateFolder();
+    if (!made.ok()) return made;
+    auto ledger = OpenLedger(*config);
+    if (!ledger.ok()) return ledger.status();
+    options.ledger = *std::move(ledger);
+    log = OpenLog(terminal);
+    options.log = log;
+    options.taint_path = TaintPath();
+  }
   auto router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
   const absl::Status taint = (*router)->status().taint;

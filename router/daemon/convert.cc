@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "local_engine/sampling_options.h"
+#include "router/internal/utf8.h"
 
 namespace nearfar::daemon {
 namespace {
@@ -210,7 +211,7 @@ v1::Decision ToProto(const Decision& decision) {
   out.set_route(ToProto(decision.route));
   out.set_target(decision.target);
   out.set_reason(ReasonName(decision.reason));
-  out.set_detail(decision.detail);
+  out.set_detail(internal::ToValidUtf8(decision.detail));  // it may quote another side
   if (decision.score) out.set_score(*decision.score);
   if (decision.threshold) out.set_threshold(*decision.threshold);
   for (const Term& term : decision.terms) {
@@ -298,7 +299,7 @@ v1::RoutedResponse ToProto(const Failed& event) {
   v1::RoutedResponse out;
   v1::RoutedResponse::Failed* to = out.mutable_failed();
   to->set_reason(absl::StatusCodeToString(event.status.code()));
-  to->set_message(std::string(event.status.message()));
+  to->set_message(internal::ToValidUtf8(std::string(event.status.message())));
   *to->mutable_decision() = ToProto(event.decision);
   to->set_cost_usd(event.cost_usd);
   return out;

@@ -21,7 +21,7 @@ bool SameTls(const std::optional<CloudTls>& a, const std::optional<CloudTls>& b)
 bool SameWay(const CloudOptions& a, const CloudOptions& b) {
   const auto fields = [](const CloudOptions& options) {
     return std::tie(options.name, options.protocol, options.target, options.model, options.api_key,
-                    options.input_usd_per_mtok, options.output_usd_per_mtok);
+                    options.input_usd_per_mtok, options.output_usd_per_mtok, options.expected_ttft);
   };
   return fields(a) == fields(b) && SameTls(a.tls, b.tls);
 }

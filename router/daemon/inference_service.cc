@@ -31,7 +31,9 @@ bool JoinDeltas(v1::GenerateResponse* last, v1::GenerateResponse* next) {
 struct Bill {
   double input_usd_per_mtok, output_usd_per_mtok;
 
-  double Of(const Usage& usage) const {
+  // Empty = this server has no price, and its client's own counts.
+  std::optional<double> Of(const Usage& usage) const {
+    if (input_usd_per_mtok <= 0 && output_usd_per_mtok <= 0) return std::nullopt;
     return (static_cast<double>(usage.prompt_tokens) * input_usd_per_mtok +
             static_cast<double>(usage.completion_tokens) * output_usd_per_mtok) /
            kTokensPerMillion;
@@ -68,17 +70,17 @@ class StreamSink final : public BackendSink {
   }
 
   void OnFinished(const BackendFinished& event) override {
-    const double cost = bill_.Of(event.usage);
+    const std::optional<double> cost = bill_.Of(event.usage);
     v1::GenerateResponse response;
     v1::GenerateResponse::Finished* finished = response.mutable_finished();
     finished->set_reason(ToProto(event.reason));
     *finished->mutable_usage() = ToProto(event.usage);
-    finished->set_cost_usd(cost);
+    if (cost) finished->set_cost_usd(*cost);
     const absl::Time prefilled = prefilled_.value_or(begin_);
     finished->set_prefill_seconds(absl::ToDoubleSeconds(prefilled - begin_));
     finished->set_decode_seconds(absl::ToDoubleSeconds(absl::Now() - prefilled));
     spdlog::info("generation {} finished: {} + {} tokens, {:.6f} USD", LogName(request_id_),
-                 event.usage.prompt_tokens, event.usage.completion_tokens, cost);
+                 event.usage.prompt_tokens, event.usage.completion_tokens, cost.value_or(0));
     stream_->EndWith(std::move(response), grpc::Status::OK);
   }
 

@@ -2,6 +2,7 @@
 
 #include "router/internal/call_sink.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -30,13 +31,18 @@ std::shared_ptr<CallListener> CallSink::Listener() {
   return closed_ ? nullptr : listener_;
 }
 
-// The side's own bill; else usage times price; else unknown (empty).
+// The larger of the side's own bill and usage times price; empty = unknown. A bill of nothing for a
+// usage of nothing proves nothing.
 std::optional<double> CallSink::BillOf(const BackendFinished& event) const {
-  if (IsBill(event.cost_usd)) return event.cost_usd;
+  const double told = IsBill(event.cost_usd) ? *event.cost_usd : 0;
   const Usage& usage = event.usage;
-  if (usage.prompt_tokens <= 0 && usage.completion_tokens <= 0) return std::nullopt;
-  return kPerMillion * (static_cast<double>(usage.prompt_tokens) * price_.input_usd_per_mtok +
-                        static_cast<double>(usage.completion_tokens) * price_.output_usd_per_mtok);
+  if (usage.prompt_tokens <= 0 && usage.completion_tokens <= 0) {
+    return told > 0 ? std::optional<double>(told) : std::nullopt;
+  }
+  const double priced =
+      kPerMillion * (static_cast<double>(usage.prompt_tokens) * price_.input_usd_per_mtok +
+                     static_cast<double>(usage.completion_tokens) * price_.output_usd_per_mtok);
+  return std::max(told, priced);
 }
 
 bool CallSink::Close(std::optional<double> bill, std::shared_ptr<CallListener>* listener,

@@ -1,6 +1,6 @@
 // Stands between a backend and a request: numbers the call's events, lets one terminal event
 // through, and settles the call's money whether or not the request still listens. Thread-safe. Held
-// by tests/router/router_test.cc.
+// by tests/router/internal/call_sink_test.cc and tests/router/router_test.cc.
 
 #ifndef NEARFAR_ROUTER_INTERNAL_CALL_SINK_H_
 #define NEARFAR_ROUTER_INTERNAL_CALL_SINK_H_

@@ -222,7 +222,10 @@ void Request::GiveUp(Side* side) {
   Retire(side);
 }
 
-void Request::OnDeadline() { Fail(absl::DeadlineExceededError("no answer before the deadline")); }
+void Request::OnDeadline() {
+  if (far_.call && !far_.spoke) far_.call->Abandon();
+  Fail(absl::DeadlineExceededError("no answer before the deadline"));
+}
 
 void Request::Finish(FinishReason reason, const std::string& source) {
   GiveUp(&near_);

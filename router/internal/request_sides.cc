@@ -313,6 +313,7 @@ void Request::OnFarSilent(int serial) {
   const char* silence =
       far_.spoke ? "the far side has fallen silent" : "the far side has not said a word";
   far_usage_.completion_tokens += far_call_tokens_;
+  if (far_.call) far_.call->Abandon();
   GiveUp(&far_);
   OnFarFailed(far_target_, absl::UnavailableError(silence), silence);
 }

@@ -1,39 +1,53 @@
-// See timer.h. Entries are kept in a map by time; the thread sleeps until the first.
+// See timer.h. Entries are kept in a map by time; the thread sleeps until the first. Times are of
+// the steady clock, so that setting the wall clock moves no deadline; absl's condition variable
+// waits by the wall clock, so the standard one is used.
 
 #include "router/internal/timer.h"
 
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
-
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 
 namespace nearfar::internal {
 namespace {
 
-// Shared with the thread, which may outlive the timer by a moment (see ~ThreadTimer).
+using SteadyClock = std::chrono::steady_clock;
+using Entries = std::map<std::pair<SteadyClock::time_point, uint64_t>, std::function<void()>>;
+
+// Far enough to be never, near enough to be added to a time.
+constexpr absl::Duration kLongest = absl::Hours(24 * 365);
+
+SteadyClock::time_point TimeAfter(absl::Duration delay) {
+  return SteadyClock::now() + absl::ToChronoNanoseconds(std::clamp(delay, -kLongest, kLongest));
+}
+
+// Shared with the thread, which may outlive the timer by a moment (see ~ThreadTimer). `mu` guards
+// all of it.
 struct State {
-  absl::Mutex mu;
-  bool stop ABSL_GUARDED_BY(mu) = false;
-  uint64_t next_id ABSL_GUARDED_BY(mu) = 1;
-  std::map<std::pair<absl::Time, uint64_t>, std::function<void()>> entries ABSL_GUARDED_BY(mu);
-  std::map<uint64_t, absl::Time> times ABSL_GUARDED_BY(mu);
-  absl::CondVar changed;
+  std::mutex mu;
+  bool stop = false;
+  uint64_t next_id = 1;
+  Entries entries;
+  std::map<uint64_t, SteadyClock::time_point> times;
+  std::condition_variable changed;
 };
 
 // The first entry that is due, or nothing when the timer stops.
 std::function<void()> WaitForNext(State* state) {
-  absl::MutexLock hold(&state->mu);
+  std::unique_lock<std::mutex> hold(state->mu);
   while (!state->stop) {
     if (state->entries.empty()) {
-      state->changed.Wait(&state->mu);
+      state->changed.wait(hold);
       continue;
     }
     auto first = state->entries.begin();
-    if (first->first.first > absl::Now()) {
-      state->changed.WaitWithDeadline(&state->mu, first->first.first);
+    const SteadyClock::time_point due = first->first.first;
+    if (due > SteadyClock::now()) {
+      state->changed.wait_until(hold, due);
       continue;
     }
     std::function<void()> run = std::move(first->second);
@@ -54,12 +68,12 @@ class ThreadTimer : public Timer {
 
   ~ThreadTimer() override {
     // What is forgotten is destroyed after the lock is given back: it may own anything.
-    std::map<std::pair<absl::Time, uint64_t>, std::function<void()>> forgotten;
+    Entries forgotten;
     {
-      absl::MutexLock hold(&state_->mu);
+      std::lock_guard<std::mutex> hold(state_->mu);
       state_->stop = true;
       forgotten.swap(state_->entries);
-      state_->changed.Signal();
+      state_->changed.notify_one();
     }
     // The last owner may let go from within a callback: a thread cannot join itself.
     if (std::this_thread::get_id() == thread_.get_id()) {
@@ -70,18 +84,18 @@ class ThreadTimer : public Timer {
   }
 
   uint64_t Schedule(absl::Duration delay, std::function<void()> run) override {
-    absl::Time when = absl::Now() + delay;
-    absl::MutexLock hold(&state_->mu);
+    const SteadyClock::time_point when = TimeAfter(delay);
+    std::lock_guard<std::mutex> hold(state_->mu);
     uint64_t id = state_->next_id++;
     state_->entries.emplace(std::pair(when, id), std::move(run));
     state_->times.emplace(id, when);
-    state_->changed.Signal();
+    state_->changed.notify_one();
     return id;
   }
 
   void Cancel(uint64_t id) override {
     std::function<void()> forgotten;
-    absl::MutexLock hold(&state_->mu);
+    std::lock_guard<std::mutex> hold(state_->mu);
     auto time = state_->times.find(id);
     if (time == state_->times.end()) return;
     auto entry = state_->entries.find({time->second, id});

@@ -1,6 +1,7 @@
 // Runs things later: deadlines and the patience with a silent far side. One thread for a router,
-// whatever the number of requests; tests put their own in its place and let no time pass.
-// Held by tests/router/internal/small_parts_test.cc.
+// whatever the number of requests; tests put their own in its place and let no time pass. Delays
+// are of steady time: a wall clock that is set moves nothing. Held by
+// tests/router/internal/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_INTERNAL_TIMER_H_
 #define NEARFAR_ROUTER_INTERNAL_TIMER_H_

@@ -5,6 +5,8 @@
 
 #include <grpcpp/security/server_credentials.h>
 
+#include <thread>
+
 #include "gtest/gtest.h"
 #include "tests/cloud_client/fake_inference.h"
 #include "tests/testing/certs.h"
@@ -100,7 +102,7 @@ TEST(CloudClientTest, ADeadFarSideFailsAtOnceOpensTheBreakerAndComesBackWithOneP
   testing::TempDir folder;
   options.target = "unix:" + folder.File("far.sock");
   options.retry_attempts = 1;
-  options.clock = clock.function();
+  options.steady = clock.function();
   auto client = ClientWith(options);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Call(*client)->error->kind, CloudErrorKind::kUnavailable);
   EXPECT_EQ(client->health().state, CloudHealth::State::kBreakerOpen);
@@ -108,6 +110,31 @@ TEST(CloudClientTest, ADeadFarSideFailsAtOnceOpensTheBreakerAndComesBackWithOneP
   EXPECT_FALSE(Call(*client)->error->maybe_billed);
   clock.Advance(absl::Seconds(5));
   EXPECT_EQ(client->health().state, CloudHealth::State::kUnknown);  // a probe is wanted
+}
+
+// A server that takes requests and never answers: whoever gives up waiting says so.
+TEST(CloudClientTest, ASilentFarSideThatIsAbandonedOpensTheBreaker) {
+  testing::FakeClock clock;
+  std::atomic<int> arrived{0};
+  FakeInference server(
+      [&](grpc::ServerContext* context, const v1::GenerateRequest&, GenerateWriter*) {
+        ++arrived;
+        while (!context->IsCancelled()) std::this_thread::yield();
+        return grpc::Status::CANCELLED;
+      });
+  CloudOptions options = OptionsFor(server);
+  options.steady = clock.function();
+  auto client = ClientWith(options);
+  for (int i = 1; i <= 3; ++i) {
+    auto sink = std::make_shared<WaitingSink>();
+    auto call = client->Start(Ask("hello"), absl::InfiniteFuture(), sink);
+    while (arrived < i) std::this_thread::yield();
+    clock.Advance(absl::Seconds(15));
+    call->Abandon();
+    EXPECT_EQ(sink->Wait().error->kind, CloudErrorKind::kCancelled);
+    EXPECT_TRUE(sink->error->maybe_billed);
+  }
+  EXPECT_EQ(Call(*client)->error->kind, CloudErrorKind::kBreakerOpen);
 }
 
 TEST(CloudClientTest, RefusesBadOptions) {

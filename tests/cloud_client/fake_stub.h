@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "cloud_client/stub/stub.h"
 
 namespace nearfar::testing {
@@ -22,6 +23,7 @@ class FakeStub : public CloudStub {
     StubRequest request;
     std::shared_ptr<StubSink> sink;
     bool cancelled = false;
+    bool abandoned = false;
   };
 
   std::unique_ptr<CloudCall> Start(const StubRequest& request,
@@ -47,6 +49,7 @@ class FakeStub : public CloudStub {
     explicit Handle(std::shared_ptr<Started> call) : call_(std::move(call)) {}
     ~Handle() override { call_->cancelled = true; }
     void Cancel() override { call_->cancelled = true; }
+    void Abandon() override { call_->abandoned = true; }
 
    private:
     std::shared_ptr<Started> call_;
@@ -88,23 +91,37 @@ inline StubFinished FinishedWith(int64_t prompt_tokens, int64_t completion_token
   return event;
 }
 
-// Timers that fire when a test says so.
+// Timers that fire when a test says so. They may be set on any thread; the test reads and fires
+// when it knows that none is being set.
 class FakeTimers {
  public:
   std::function<void(absl::Duration, std::function<void()>)> after() {
     return [this](absl::Duration delay, std::function<void()> done) {
+      absl::MutexLock hold(&mutex_);
       delays.push_back(delay);
       waiting.push_back(std::move(done));
     };
   }
+  void AwaitWaiting(size_t timers) {
+    absl::MutexLock hold(&mutex_);
+    const auto there = [&] { return waiting.size() >= timers; };
+    mutex_.Await(absl::Condition(&there));
+  }
   void FireNext() {
-    std::function<void()> done = std::move(waiting.front());
-    waiting.pop_front();
+    std::function<void()> done;
+    {
+      absl::MutexLock hold(&mutex_);
+      done = std::move(waiting.front());
+      waiting.pop_front();
+    }
     done();
   }
 
   std::vector<absl::Duration> delays;
   std::deque<std::function<void()>> waiting;
+
+ private:
+  absl::Mutex mutex_;
 };
 
 }  // namespace nearfar::testing

@@ -19,10 +19,12 @@ using ::testing::HasSubstr;
 class FakeClient : public CloudClient {
  public:
   struct FakeCall : CloudCall {
-    explicit FakeCall(bool* cancelled) : cancelled(cancelled) {}
+    FakeCall(bool* cancelled, bool* abandoned) : cancelled(cancelled), abandoned(abandoned) {}
     ~FakeCall() override { *cancelled = true; }
     void Cancel() override { *cancelled = true; }
+    void Abandon() override { *abandoned = true; }
     bool* cancelled;
+    bool* abandoned;
   };
 
   std::unique_ptr<CloudCall> Start(CloudRequest asked, absl::Time until,
@@ -30,7 +32,7 @@ class FakeClient : public CloudClient {
     request = std::move(asked);
     deadline = until;
     sink = std::move(to);
-    return std::make_unique<FakeCall>(&cancelled);
+    return std::make_unique<FakeCall>(&cancelled, &abandoned);
   }
   CloudHealth health() const override { return state; }
   absl::StatusOr<CloudModel> GetModel(absl::Time) override { return absl::UnimplementedError(""); }
@@ -39,7 +41,7 @@ class FakeClient : public CloudClient {
   CloudRequest request;
   absl::Time deadline;
   std::shared_ptr<CloudSink> sink;
-  bool cancelled = false;
+  bool cancelled = false, abandoned = false;
   CloudHealth state;
   std::optional<CloudModel> known;
 };
@@ -116,8 +118,20 @@ TEST(CloudBackend, EventsCrossBack) {
   EXPECT_EQ(events->finished->usage.completion_tokens, 2);
   EXPECT_EQ(events->finished->usage.cached_prompt_tokens, 3);
   EXPECT_EQ(events->finished->cost_usd, 0.5);
+  call->Abandon();
+  EXPECT_TRUE(client->abandoned);
+  EXPECT_FALSE(client->cancelled);
   call.reset();
   EXPECT_TRUE(client->cancelled);
+}
+
+TEST(CloudBackend, ACostThatIsUnknownStaysSo) {
+  auto client = std::make_shared<FakeClient>();
+  auto events = std::make_shared<Recorder>();
+  auto call = MakeCloudBackend(client, Home())->Start({}, absl::InfiniteFuture(), events);
+  client->sink->OnFinished({});
+  ASSERT_TRUE(events->finished);
+  EXPECT_FALSE(events->finished->cost_usd);
 }
 
 TEST(CloudBackend, ErrorsKeepTheirKindAndNameTheTarget) {
@@ -203,6 +217,14 @@ TEST(MakeCloudBackends, WhatIsMissingIsNamedAndNoSecretIs) {
   EXPECT_THAT(std::string(no_ca.status().message()), HasSubstr("ca.pem"));
   std::ofstream(dir.File("ca.pem")) << "no certificate";
   EXPECT_TRUE(absl::IsInvalidArgument(MakeCloudBackends(policy).status()));
+}
+
+TEST(MakeCloudOptions, TheUsualWaitComesFromThePolicy) {
+  FarConfig config = Home();
+  config.expected_ttft_seconds = 7;
+  auto options = MakeCloudOptions(config, [] { return absl::UnixEpoch(); });
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->expected_ttft, absl::Seconds(7));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <limits>
 
 #include "tests/testing/fake_clock.h"
@@ -219,6 +220,119 @@ TEST_F(LedgerTest, ADamagedFileIsMovedAside) {
   EXPECT_NE(damaged.status().message().find(".damaged-1700000000"), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(options.path + ".damaged-1700000000"));
   EXPECT_TRUE(Ledger::Open(options).ok());
+}
+
+TEST_F(LedgerTest, AfterDamageTheWindowsBudgetIsSpent) {
+  LedgerOptions options = Options(1.0);
+  std::ofstream(options.path) << std::string(8192, 'x');
+  std::ofstream(options.path + "-wal") << "left over";
+  ASSERT_TRUE(absl::IsDataLoss(Ledger::Open(options).status()));
+  for (int start = 0; start < 2; ++start) {  // not once only
+    auto ledger = MustOpen(options);
+    ASSERT_TRUE(ledger);
+    EXPECT_DOUBLE_EQ(ledger->SpentUsd(), 1.0);
+    EXPECT_TRUE(absl::IsResourceExhausted(ledger->Reserve(0.01, "far").status()));
+    EXPECT_TRUE(ledger->Reserve(0, "free").ok());
+  }
+  clock_.Advance(absl::Hours(24));
+  EXPECT_TRUE(MustOpen(options)->Reserve(1.0, "far").ok());
+}
+
+TEST_F(LedgerTest, ACrashWhileADamagedFileIsMovedForgivesNothing) {
+  LedgerOptions options = Options(1.0);
+  std::ofstream(options.path) << std::string(8192, 'x');
+  ASSERT_TRUE(absl::IsDataLoss(Ledger::Open(options).status()));
+  // As after the first of the two renames: the damaged file is gone, the new books are not placed.
+  std::filesystem::rename(options.path, options.path + ".fresh");
+  std::ofstream(options.path + "-wal") << "left over";
+  EXPECT_DOUBLE_EQ(MustOpen(options)->SpentUsd(), 1.0);
+  EXPECT_FALSE(std::filesystem::exists(options.path + ".fresh"));
+  // As before it: the new books are there, and the damaged file still is.
+  std::ofstream(options.path + ".fresh") << "half written";
+  std::ofstream(options.path, std::ios::trunc) << std::string(8192, 'x');
+  EXPECT_TRUE(absl::IsDataLoss(Ledger::Open(options).status()));
+  EXPECT_DOUBLE_EQ(MustOpen(options)->SpentUsd(), 1.0);
+}
+
+TEST_F(LedgerTest, ABillWithoutMeasureStaysSpentOverCrashes) {
+  LedgerOptions options = Options(1.0);
+  {
+    auto ledger = MustOpen(options);
+    ASSERT_TRUE(ledger->Reserve(0.01, "far").ok());
+    for (int i = 0; i < 5; ++i) {
+      auto call = ledger->Reserve(0, "far");
+      ASSERT_TRUE(call.ok()) << call.status();
+      ASSERT_TRUE(ledger->Settle(*call, 1e300).ok()) << i;
+    }
+    options = Crashed(options);
+  }
+  for (int start = 0; start < 3; ++start) {
+    auto ledger = MustOpen(options);
+    ASSERT_TRUE(ledger) << start;
+    EXPECT_GT(ledger->SpentUsd(), 1e9);
+    EXPECT_FALSE(ledger->Reserve(0.01, "far").ok());
+    auto free_call = ledger->Reserve(0, "far");
+    ASSERT_TRUE(ledger->Settle(*free_call, 1e300).ok());
+    ASSERT_TRUE(ledger->SetLimit(1.0, absl::Hours(24 * (2 + start)), 0).ok());
+    options = Crashed(options);
+  }
+}
+
+TEST_F(LedgerTest, ALeaseWithoutMeasureSurvivesACrash) {
+  LedgerOptions options = Options(std::nullopt, 1e30);
+  auto ledger = MustOpen(options);
+  ASSERT_TRUE(ledger->Reserve(1, "far").ok());
+  ASSERT_TRUE(ledger->Reserve(1e9, "far").ok());
+  EXPECT_TRUE(MustOpen(Crashed(options)));
+}
+
+TEST_F(LedgerTest, ALongerWindowDoesNotBringBackOneThatIsOver) {
+  LedgerOptions options = Options(1.0);
+  options.window = absl::Minutes(1);
+  {
+    auto ledger = MustOpen(options);
+    auto call = ledger->Reserve(1.0, "far");
+    ASSERT_TRUE(ledger->Settle(*call, 1.0).ok());
+  }
+  clock_.Advance(absl::Minutes(2));
+  options.window = absl::Hours(24);
+  EXPECT_DOUBLE_EQ(MustOpen(options)->SpentUsd(), 0);
+  {
+    auto ledger = MustOpen(options);
+    auto call = ledger->Reserve(1.0, "far");
+    ASSERT_TRUE(ledger->Settle(*call, 1.0).ok());
+    clock_.Advance(absl::Hours(25));
+    ASSERT_TRUE(ledger->SetLimit(1.0, absl::Hours(72), 0).ok());
+    EXPECT_DOUBLE_EQ(ledger->SpentUsd(), 0);
+  }
+}
+
+TEST_F(LedgerTest, ALookSeesWhatIsSpentAndChangesNothing) {
+  LedgerOptions options = Options(1.0, 0.25);
+  EXPECT_TRUE(absl::IsNotFound(Ledger::Look(options.path, clock_.Now()).status()));
+  EXPECT_FALSE(std::filesystem::exists(options.path));
+  {
+    auto ledger = MustOpen(options);
+    auto call = ledger->Reserve(0.1, "far");
+    ASSERT_TRUE(ledger->Settle(*call, 0.01).ok());
+    auto look = Ledger::Look(options.path, clock_.Now());  // the owner's lock is no matter
+    ASSERT_TRUE(look.ok()) << look.status();
+    EXPECT_DOUBLE_EQ(look->spent_usd, 0.25) << "what is set aside counts";
+    EXPECT_EQ(look->window_end, clock_.Now() + options.window);
+  }
+  auto content = [&] {
+    std::ifstream file(options.path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  std::filesystem::remove(options.path + ".lock");
+  const std::string before = content();
+  EXPECT_DOUBLE_EQ(Ledger::Look(options.path, clock_.Now())->spent_usd, 0.01);
+  EXPECT_DOUBLE_EQ(Ledger::Look(options.path, clock_.Now() + absl::Hours(24))->spent_usd, 0);
+  EXPECT_EQ(content(), before);
+  EXPECT_FALSE(std::filesystem::exists(options.path + ".lock"));
+  std::ofstream(options.path, std::ios::trunc) << std::string(8192, 'x');
+  EXPECT_TRUE(absl::IsDataLoss(Ledger::Look(options.path, clock_.Now()).status()));
+  EXPECT_TRUE(std::filesystem::exists(options.path)) << "only an owner moves it";
 }
 
 TEST_F(LedgerTest, ADamagedPageIsFound) {

@@ -11,16 +11,20 @@ constexpr int64_t kPromptTokens = 10;
 
 class Handle : public BackendCall {
  public:
-  Handle(std::function<void()> cancel, std::function<void()> release)
-      : cancel_(std::move(cancel)), release_(std::move(release)) {}
+  Handle(std::function<void()> cancel, std::function<void()> abandon, std::function<void()> release)
+      : cancel_(std::move(cancel)), abandon_(std::move(abandon)), release_(std::move(release)) {}
   ~Handle() override {
     cancel_();
     release_();
   }
   void Cancel() override { cancel_(); }
+  void Abandon() override {
+    abandon_();
+    cancel_();
+  }
 
  private:
-  const std::function<void()> cancel_, release_;
+  const std::function<void()> cancel_, abandon_, release_;
 };
 
 }  // namespace
@@ -31,6 +35,11 @@ FakeCall::FakeCall(BackendRequest request, absl::Time deadline, std::shared_ptr<
 bool FakeCall::cancelled() const {
   absl::MutexLock hold(&mu_);
   return cancelled_;
+}
+
+bool FakeCall::abandoned() const {
+  absl::MutexLock hold(&mu_);
+  return abandoned_;
 }
 
 bool FakeCall::released() const {
@@ -116,11 +125,15 @@ std::unique_ptr<BackendCall> FakeBackend::Start(BackendRequest request, absl::Ti
     }
     if (end) call->Fail(absl::CancelledError("cancelled"), ErrorKind::kCancelled, bills);
   };
+  auto abandon = [call] {
+    absl::MutexLock hold(&call->mu_);
+    call->abandoned_ |= !call->ended_;
+  };
   auto release = [call] {
     absl::MutexLock hold(&call->mu_);
     call->released_ = true;
   };
-  auto handle = std::make_unique<Handle>(cancel, release);
+  auto handle = std::make_unique<Handle>(cancel, abandon, release);
   if (script) script(*call);
   return handle;
 }

@@ -25,7 +25,8 @@ class FakeCall {
   const BackendRequest& request() const { return request_; }
   absl::Time deadline() const { return deadline_; }
   bool cancelled() const;
-  bool released() const;  // the call's handle is gone
+  bool abandoned() const;  // cancelled as too slow
+  bool released() const;   // the call's handle is gone
 
   // One delta; with one token of these statistics unless `tokens` is 0.
   FakeCall& Say(const std::string& text, int tokens = 1, double logprob = -0.1);
@@ -46,6 +47,7 @@ class FakeCall {
   mutable absl::Mutex mu_;
   std::shared_ptr<BackendSink> sink_ ABSL_GUARDED_BY(mu_);
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  bool abandoned_ ABSL_GUARDED_BY(mu_) = false;
   bool released_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   int64_t tokens_ ABSL_GUARDED_BY(mu_) = 0;

@@ -12,7 +12,7 @@ using Kind = CloudErrorKind;
 struct Expected {
   grpc::StatusCode code;
   Kind kind;
-  bool retryable;  // before it left
+  bool retryable;  // refused by a living server
   bool billable;   // once it left
 };
 
@@ -43,8 +43,14 @@ TEST(GrpcErrorTest, EveryCodeAtEveryStage) {
     const grpc::Status status(row.code, "said so");
     const StubError not_left = TranslateGrpcError(status, {}, {.left = false});
     EXPECT_EQ(not_left.error.kind, row.kind);
-    EXPECT_EQ(not_left.retryable, row.retryable);
+    EXPECT_FALSE(not_left.retryable);  // the channel connects again by itself
     EXPECT_FALSE(not_left.error.maybe_billed);
+
+    GrpcTrailers refusal;
+    refusal.emplace(kErrorKindTrailer, "unavailable");
+    const StubError refused = TranslateGrpcError(status, refusal, {.left = true});
+    EXPECT_EQ(refused.retryable, row.retryable);
+    EXPECT_FALSE(refused.error.maybe_billed);
 
     const StubError left = TranslateGrpcError(status, {}, {.left = true});
     EXPECT_EQ(left.error.kind, row.kind);
@@ -78,8 +84,8 @@ TEST(GrpcErrorTest, PushBackMakesARateLimitRetryableAndNeverMeansNever) {
     GrpcTrailers no;
     no.emplace(kPushBackTrailer, never);
     EXPECT_FALSE(TranslateGrpcError(limited, no, {}).retryable) << never;
-    EXPECT_FALSE(
-        TranslateGrpcError({grpc::StatusCode::UNAVAILABLE, ""}, no, {.left = false}).retryable);
+    no.emplace(kErrorKindTrailer, "unavailable");
+    EXPECT_FALSE(TranslateGrpcError({grpc::StatusCode::UNAVAILABLE, ""}, no, {}).retryable);
   }
 }
 
@@ -117,7 +123,12 @@ TEST(GrpcErrorTest, OnlyWhatNeverConnectedHasNotLeft) {
   // A server that says the same, of its own far side perhaps, has been reached.
   EXPECT_TRUE(MayHaveLeft(unavailable(refused), "ipv4:192.0.2.1:7443"));
   EXPECT_TRUE(MayHaveLeft(unavailable(refused), "unix:/run/far.sock"));
-  EXPECT_TRUE(MayHaveLeft({grpc::StatusCode::DEADLINE_EXCEEDED, refused}, "dns:///far:7443"));
+  // What this side ended by itself tells nothing; what only a server says tells enough.
+  for (auto code : {grpc::StatusCode::DEADLINE_EXCEEDED, grpc::StatusCode::CANCELLED}) {
+    EXPECT_FALSE(MayHaveLeft({code, ""}, "dns:///far:7443"));
+    EXPECT_TRUE(MayHaveLeft({code, ""}, "ipv4:192.0.2.1:7443"));
+  }
+  EXPECT_TRUE(MayHaveLeft({grpc::StatusCode::INTERNAL, ""}, "dns:///far:7443"));
 }
 
 TEST(GrpcErrorTest, MessagesAreCutAndCleaned) {
@@ -126,6 +137,9 @@ TEST(GrpcErrorTest, MessagesAreCutAndCleaned) {
   EXPECT_EQ(error.error.message.size(), 300u);
   EXPECT_EQ(error.error.message.substr(0, 8), "a [31m b");
   EXPECT_FALSE(TranslateGrpcError({grpc::StatusCode::INTERNAL, ""}, {}, {}).error.message.empty());
+  // It becomes a proto3 string, which must be valid wherever it was cut and whatever came.
+  EXPECT_EQ(CleanMessage(std::string(299, 'a') + "\xC3\xA9"), std::string(299, 'a'));
+  EXPECT_EQ(StatusOfGrpc({grpc::StatusCode::INTERNAL, "a\xFFz"}).message(), "a\xEF\xBF\xBDz");
 }
 
 }  // namespace

@@ -2,7 +2,12 @@
 
 #include "cloud_client/protocols/nearfar.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -46,10 +51,12 @@ struct Outcome {
   const CloudError& error() const { return sink->error->error; }
 };
 
-std::shared_ptr<CloudStub> ProtocolFor(const std::string& target) {
+std::shared_ptr<CloudStub> ProtocolFor(const std::string& target,
+                                       testing::FakeTimers* timers = nullptr) {
   CloudOptions options;
   options.name = "fake";
   options.target = target;
+  if (timers != nullptr) options.after = timers->after();
   auto protocol = MakeNearfarProtocol(options);
   EXPECT_TRUE(protocol.ok()) << protocol.status();
   return *protocol;
@@ -113,8 +120,7 @@ TEST(NearfarProtocolTest, CarriesTheWholeRequestAndTheWholeAnswer) {
   EXPECT_EQ(outcome.sink->text, "one two three \xF0\x9F\x98\x80");
   EXPECT_EQ(outcome.sink->started->model, "big");
   EXPECT_EQ(outcome.sink->started->fingerprint, "f9");
-  EXPECT_TRUE(outcome.sink->finished->server_billed);
-  EXPECT_EQ(outcome.sink->finished->finished.cost_usd, 0.25);
+  EXPECT_EQ(outcome.sink->finished->server_bill_usd, 0.25);
   EXPECT_EQ(outcome.sink->finished->finished.completion_tokens, 3);
 
   EXPECT_EQ(seen.request_id(), "r7");
@@ -140,6 +146,15 @@ TEST(NearfarProtocolTest, BreachesOfTheProtocolAreNamed) {
   no_usage.mutable_finished()->clear_usage();
   v1::GenerateResponse negative = FinishedMessage();
   negative.mutable_finished()->mutable_usage()->set_completion_tokens(-1);
+  v1::GenerateResponse huge_usage = FinishedMessage();
+  huge_usage.mutable_finished()->mutable_usage()->set_prompt_tokens(
+      std::numeric_limits<int64_t>::max());
+  v1::GenerateResponse long_usage = FinishedMessage();
+  long_usage.mutable_finished()->mutable_usage()->set_completion_tokens(1000);
+  v1::GenerateResponse huge_start = StartedMessage();
+  huge_start.mutable_started()->set_prompt_tokens(std::numeric_limits<int64_t>::max());
+  std::vector<v1::GenerateResponse> endless(20'000, DeltaMessage(""));
+  endless[0] = StartedMessage();
   const v1::GenerateResponse text = DeltaMessage("x");
   const std::vector<std::pair<std::vector<v1::GenerateResponse>, std::string>> cases = {
       {{}, "ended early"},
@@ -156,6 +171,13 @@ TEST(NearfarProtocolTest, BreachesOfTheProtocolAreNamed) {
       {{StartedMessage(), text, FinishedMessage(std::nan(""))}, "not an amount"},
       {{StartedMessage(), FinishedMessage()}, "without an answer"},
       {{StartedMessage(), DeltaMessage(std::string(200 << 10, 'x'))}, "more text"},
+      {{StartedMessage(), text, huge_usage}, "more usage"},
+      {{StartedMessage(), text, long_usage}, "more usage"},
+      {{StartedMessage(), text, FinishedMessage(1e300)}, "no such call"},
+      {{huge_start}, "more prompt tokens"},
+      {{StartedMessage(std::string(257, 'm'))}, "name"},
+      {{StartedMessage("m", std::string(257, 'f'))}, "fingerprint"},
+      {endless, "more events"},
   };
   for (const auto& [messages, what] : cases) {
     const Outcome outcome = RunMessages(messages);
@@ -164,6 +186,20 @@ TEST(NearfarProtocolTest, BreachesOfTheProtocolAreNamed) {
     EXPECT_NE(outcome.error().message.find(what), std::string::npos) << outcome.error().message;
     EXPECT_TRUE(outcome.error().maybe_billed) << what;
     EXPECT_FALSE(outcome.sink->error->retryable) << what;
+  }
+}
+
+TEST(NearfarProtocolTest, UsageThatTheTextDisprovesIsNone) {
+  v1::GenerateResponse nothing = FinishedMessage(0);
+  nothing.mutable_finished()->mutable_usage()->Clear();
+  v1::GenerateResponse less = FinishedMessage();
+  less.mutable_finished()->mutable_usage()->set_completion_tokens(1);
+  for (const v1::GenerateResponse& end : {nothing, less}) {
+    const Outcome outcome =
+        RunMessages({StartedMessage(), DeltaMessage("a"), DeltaMessage("b"), end});
+    ASSERT_TRUE(outcome.sink->finished);
+    EXPECT_EQ(outcome.sink->finished->finished.prompt_tokens, 0);
+    EXPECT_EQ(outcome.sink->finished->finished.completion_tokens, 0);
   }
 }
 
@@ -223,8 +259,144 @@ TEST(NearfarProtocolTest, ADeadServerCostsNothing) {
     const Outcome outcome = RunRequest(target, Ask("hello"));
     EXPECT_EQ(outcome.error().kind, CloudErrorKind::kUnavailable) << target;
     EXPECT_FALSE(outcome.error().maybe_billed) << target;
-    EXPECT_TRUE(outcome.sink->error->retryable) << target;
+    EXPECT_FALSE(outcome.sink->error->retryable) << target;
   }
+}
+
+// A port of loopback that is open, and says nothing.
+class HeldPort {
+ public:
+  explicit HeldPort(int type) : fd_(socket(AF_INET, type, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address_);
+    bind(fd_, reinterpret_cast<sockaddr*>(&address_), size);
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size);
+    if (type == SOCK_STREAM) listen(fd_, 0);
+  }
+  ~HeldPort() {
+    for (int peer : peers_) close(peer);
+    close(fd_);
+  }
+  // From here on connections are not even taken: their first packets are dropped.
+  void FillQueue() {
+    for (int i = 0; i < 4; ++i) {
+      peers_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+      (void)connect(peers_.back(), reinterpret_cast<sockaddr*>(&address_), sizeof(address_));
+    }
+  }
+  std::string address() const { return absl::StrCat("127.0.0.1:", ntohs(address_.sin_port)); }
+
+ private:
+  const int fd_;
+  sockaddr_in address_ = {};
+  std::vector<int> peers_;
+};
+
+class SilentPlaces {
+ public:
+  SilentPlaces() { full_.FillQueue(); }
+  std::vector<std::string> targets() const {
+    return {"dns:///" + silent_.address(), "dns:///" + full_.address(),
+            absl::StrCat("dns://", nameserver_.address(), "/far.example:7443")};
+  }
+
+ private:
+  HeldPort silent_{SOCK_STREAM}, full_{SOCK_STREAM}, nameserver_{SOCK_DGRAM};
+};
+
+TEST(NearfarProtocolTest, ACallWaitsSoLongForAConnectionAndNoLonger) {
+  const SilentPlaces places;
+  for (const std::string& target : places.targets()) {
+    SCOPED_TRACE(target);
+    testing::FakeTimers timers;
+    auto protocol = ProtocolFor(target, &timers);
+    auto sink = std::make_shared<WaitingStubSink>();
+    StubRequest request;
+    request.call = Ask("hello");
+    auto call = protocol->Start(request, sink);
+    ASSERT_EQ(timers.delays, std::vector<absl::Duration>{absl::Seconds(1)});
+    timers.FireNext();
+    sink->over.WaitForNotification();
+    EXPECT_EQ(sink->error->error.kind, CloudErrorKind::kUnavailable);
+    EXPECT_EQ(sink->error->error.message, "no connection within 1s");
+    EXPECT_FALSE(sink->error->error.maybe_billed);
+    EXPECT_FALSE(sink->error->retryable);
+    EXPECT_FALSE(sink->error->answered);  // the breaker counts it
+  }
+}
+
+TEST(NearfarProtocolTest, WhatNeverConnectedCostsNothingHoweverItEnds) {
+  const SilentPlaces places;
+  for (const std::string& target : places.targets()) {
+    SCOPED_TRACE(target);
+    const Outcome late = RunRequest(target, Ask("hello"), absl::Now() + absl::Milliseconds(20));
+    EXPECT_EQ(late.error().kind, CloudErrorKind::kDeadline);
+    EXPECT_FALSE(late.error().maybe_billed);
+
+    auto sink = std::make_shared<WaitingStubSink>();
+    StubRequest request;
+    request.call = Ask("hello");
+    auto call = ProtocolFor(target)->Start(request, sink);
+    call->Cancel();
+    sink->over.WaitForNotification();
+    EXPECT_EQ(sink->error->error.kind, CloudErrorKind::kCancelled);
+    EXPECT_FALSE(sink->error->error.maybe_billed);
+  }
+}
+
+TEST(NearfarProtocolTest, ACallThatIsUnderWayIsNotGivenUp) {
+  absl::Notification arrived[2], go[2];
+  std::atomic<int> calls{0};
+  FakeInference server([&](grpc::ServerContext*, const v1::GenerateRequest&, GenerateWriter* out) {
+    const int i = calls++;
+    arrived[i].Notify();
+    go[i].WaitForNotification();
+    out->Write(StartedMessage());
+    out->Write(DeltaMessage("x"));
+    out->Write(FinishedMessage());
+    return grpc::Status::OK;
+  });
+  testing::FakeTimers timers;
+  auto protocol = ProtocolFor(server.target(), &timers);
+  StubRequest request;
+  request.call = Ask("hello");
+  for (int i = 0; i < 2; ++i) {
+    auto sink = std::make_shared<WaitingStubSink>();
+    auto call = protocol->Start(request, sink);
+    arrived[i].WaitForNotification();
+    // The second call finds a connection, and has no timer for it.
+    EXPECT_EQ(timers.waiting.size(), i == 0 ? 1u : 0u);
+    if (i == 0) timers.FireNext();
+    go[i].Notify();
+    sink->over.WaitForNotification();
+    EXPECT_TRUE(sink->finished);
+    while (!timers.waiting.empty()) timers.FireNext();  // after the end, nothing is left to end
+  }
+}
+
+TEST(NearfarProtocolTest, AFinishedAnswerDoesNotWaitForTheStreamsEnd) {
+  FakeInference server(
+      [&](grpc::ServerContext* context, const v1::GenerateRequest&, GenerateWriter* out) {
+        out->Write(StartedMessage());
+        out->Write(DeltaMessage("whole"));
+        out->Write(FinishedMessage(0.25));
+        WaitUntilCancelled(context);
+        return grpc::Status::CANCELLED;
+      });
+  testing::FakeTimers timers;
+  auto sink = std::make_shared<WaitingStubSink>();
+  StubRequest request;
+  request.call = Ask("hello");
+  auto call = ProtocolFor(server.target(), &timers)->Start(request, sink);
+  timers.AwaitWaiting(2);  // for the connection, and for the end
+  EXPECT_EQ(timers.delays[1], absl::Seconds(1));
+  timers.FireNext();
+  timers.FireNext();
+  sink->over.WaitForNotification();
+  ASSERT_TRUE(sink->finished);
+  EXPECT_EQ(sink->text, "whole");
+  EXPECT_EQ(sink->finished->server_bill_usd, 0.25);
 }
 
 TEST(NearfarProtocolTest, AServerThatHangsIsLeftAtTheDeadlineAndMayBill) {

@@ -49,5 +49,15 @@ TEST(TextCheckTest, CutOverlongAndStrayBytes) {
   EXPECT_TRUE(IsValidUtf8(std::string("a\0b", 3)));
 }
 
+TEST(TextCheckTest, CleaningKeepsWholeCodePointsAndNoControls) {
+  EXPECT_EQ(CleanText("a\xC3\xA9z", 100), "a\xC3\xA9z");
+  EXPECT_EQ(CleanText("a\xC3\xA9z", 3), "a\xC3\xA9");
+  EXPECT_EQ(CleanText("a\xC3\xA9z", 2), "a");
+  EXPECT_EQ(CleanText("\xFF\xC3", 100), "\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(CleanText("\xFF", 2), "");
+  EXPECT_EQ(CleanText("a\x1B[0m\nb\x7F\xC2\x9Bm", 100), "a [0m b  m") << "C1 controls, too";
+  EXPECT_EQ(CleanText("", 100), "");
+}
+
 }  // namespace
 }  // namespace nearfar

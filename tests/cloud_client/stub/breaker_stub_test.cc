@@ -36,7 +36,8 @@ class BreakerStubTest : public ::testing::Test {
   std::shared_ptr<FakeStub> fake_ = std::make_shared<FakeStub>();
   std::shared_ptr<Breaker> breaker_ =
       std::make_shared<Breaker>(3, absl::Seconds(5), absl::Seconds(60), clock_.function());
-  std::shared_ptr<CloudStub> stub_ = MakeBreakerStub(fake_, breaker_);
+  std::shared_ptr<CloudStub> stub_ =
+      MakeBreakerStub(fake_, breaker_, {[] { return absl::Seconds(3); }, clock_.function()});
 };
 
 TEST_F(BreakerStubTest, OpensAfterFailuresInARow) {
@@ -102,6 +103,39 @@ TEST_F(BreakerStubTest, ACancelledProbeIsGivenBack) {
   Answer(true);
   EXPECT_TRUE(Call()->finished);
   EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
+}
+
+// Three calls in a row that end so, each after `had`.
+class SilenceTest : public BreakerStubTest {
+ protected:
+  enum class End { kCancel, kAbandon, kDeadline };
+  Breaker::State After(End end, absl::Duration had) {
+    for (int i = 0; i < 3; ++i) {
+      auto call = stub_->Start(StubRequest(), std::make_shared<StubRecorder>());
+      clock_.Advance(had);
+      if (end == End::kAbandon) call->Abandon();
+      StubError error;
+      error.error.kind =
+          end == End::kDeadline ? CloudErrorKind::kDeadline : CloudErrorKind::kCancelled;
+      fake_->calls.back()->sink->OnError(error);
+    }
+    return breaker_->state();
+  }
+};
+
+TEST_F(SilenceTest, IsAFailureWhereTheCallHadAFairTime) {
+  EXPECT_EQ(After(End::kAbandon, absl::Seconds(3)), Breaker::State::kOpen);
+}
+
+TEST_F(SilenceTest, UntilTheDeadlineToo) {
+  EXPECT_EQ(After(End::kDeadline, absl::Seconds(3)), Breaker::State::kOpen);
+}
+
+TEST_F(SilenceTest, SaysNothingWhereTheCallerWasInAHurry) {
+  const absl::Duration hurry = absl::Milliseconds(200);
+  EXPECT_EQ(After(End::kDeadline, hurry), Breaker::State::kClosed);
+  EXPECT_EQ(After(End::kAbandon, hurry), Breaker::State::kClosed);
+  EXPECT_EQ(After(End::kCancel, absl::Hours(1)), Breaker::State::kClosed) << "the user's own";
 }
 
 TEST_F(BreakerStubTest, AnAnswerThatRefusesMeansALivingServer) {

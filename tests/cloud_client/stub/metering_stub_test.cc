@@ -17,35 +17,69 @@ using testing::Unavailable;
 
 class MeteringStubTest : public ::testing::Test {
  protected:
-  std::shared_ptr<StubRecorder> Start() {
+  std::shared_ptr<StubRecorder> Start(absl::Duration limit = absl::InfiniteDuration()) {
     auto recorder = std::make_shared<StubRecorder>();
-    handle_ = stub_->Start(StubRequest(), recorder);
+    StubRequest request;
+    request.deadline = wall_.Now() + limit;
+    handle_ = stub_->Start(request, recorder);
     return recorder;
   }
   StubSink& Latest() { return *fake_->calls.back()->sink; }
 
-  FakeClock clock_;
+  FakeClock clock_, wall_;
   std::shared_ptr<FakeStub> fake_ = std::make_shared<FakeStub>();
   std::shared_ptr<Meter> meter_ = std::make_shared<Meter>();
-  std::shared_ptr<CloudStub> stub_ =
-      MakeMeteringStub(fake_, meter_, {/*input=*/2.0, /*output=*/8.0, clock_.function()});
+  std::shared_ptr<CloudStub> stub_ = MakeMeteringStub(
+      fake_, meter_, {/*input=*/2.0, /*output=*/8.0, wall_.function(), clock_.function()});
   std::unique_ptr<CloudCall> handle_;
 };
 
 TEST_F(MeteringStubTest, PricesUsageWhereTheServerSendsNoBill) {
   auto recorder = Start();
   Latest().OnFinished(FinishedWith(1000, 500));
-  EXPECT_DOUBLE_EQ(recorder->finished->finished.cost_usd, 1000 * 2e-6 + 500 * 8e-6);
+  EXPECT_DOUBLE_EQ(*recorder->finished->finished.cost_usd, 1000 * 2e-6 + 500 * 8e-6);
   EXPECT_DOUBLE_EQ(meter_->Read().billed_usd, 0.006);
 }
 
-TEST_F(MeteringStubTest, TheServersOwnBillStands) {
-  auto recorder = Start();
-  StubFinished event = FinishedWith(1000, 500);
-  event.finished.cost_usd = 0.5;
-  event.server_billed = true;
-  Latest().OnFinished(event);
-  EXPECT_DOUBLE_EQ(recorder->finished->finished.cost_usd, 0.5);
+TEST_F(MeteringStubTest, TheServersOwnBillRaisesTheCostAndNeverLowersIt) {
+  for (const auto& [bill, cost] : {std::pair(0.5, 0.5), {0.001, 0.006}, {0.0, 0.006}}) {
+    auto recorder = Start();
+    StubFinished event = FinishedWith(1000, 500);
+    event.server_bill_usd = bill;
+    Latest().OnFinished(event);
+    EXPECT_DOUBLE_EQ(*recorder->finished->finished.cost_usd, cost);
+  }
+}
+
+TEST_F(MeteringStubTest, WithoutUsageNobodyKnowsTheCost) {
+  for (std::optional<double> bill : {std::optional<double>(), std::optional<double>(0.0)}) {
+    auto recorder = Start();
+    StubFinished event = FinishedWith(0, 0);
+    event.server_bill_usd = bill;
+    Latest().OnFinished(event);
+    EXPECT_FALSE(recorder->finished->finished.cost_usd);
+  }
+  EXPECT_EQ(meter_->Read().billed_usd, 0);
+}
+
+// The wall clock may be set while a call runs, by hours.
+TEST_F(MeteringStubTest, SettingTheWallClockMovesNoMeasure) {
+  Start(absl::Seconds(30));
+  wall_.Advance(absl::Hours(3));
+  clock_.Advance(absl::Milliseconds(200));
+  Latest().OnDelta("a");
+  Latest().OnFinished(FinishedWith(5, 1));
+  EXPECT_NEAR(*meter_->Read().ttft_seconds, 0.2, 1e-9);
+}
+
+TEST_F(MeteringStubTest, AWaitThatTheCallCouldNotHaveIsNotCounted) {
+  for (absl::Duration wait : {-absl::Seconds(1), absl::Seconds(31)}) {
+    Start(absl::Seconds(30));
+    clock_.Advance(wait);
+    Latest().OnDelta("a");
+    Latest().OnFinished(FinishedWith(5, 1));
+    EXPECT_FALSE(meter_->Read().ttft_seconds);
+  }
 }
 
 TEST_F(MeteringStubTest, MeasuresTimeToFirstTextAndSpeedAfterIt) {

@@ -103,9 +103,24 @@ TEST_F(RetryStubTest, NotWhatIsNotRetryable) {
 TEST_F(RetryStubTest, HonoursPushBack) {
   auto call = Start();
   StubError error = Unavailable();
-  error.push_back = absl::Milliseconds(700);
+  error.push_back = absl::Milliseconds(300);
   Latest().OnError(error);
-  EXPECT_EQ(timers_.delays, std::vector<absl::Duration>{absl::Milliseconds(700)});
+  EXPECT_EQ(timers_.delays, std::vector<absl::Duration>{absl::Milliseconds(300)});
+}
+
+TEST_F(RetryStubTest, DoesNotWaitForAPushBackAboveTheCap) {
+  auto call = Start(clock_.Now() + absl::Hours(1));
+  StubError error = Unavailable();
+  error.push_back = absl::Milliseconds(301);
+  Latest().OnError(error);
+  EXPECT_EQ(recorder_->terminals, 1);
+  EXPECT_TRUE(timers_.waiting.empty());
+}
+
+TEST_F(RetryStubTest, AbandonReachesTheRunningAttemptAsWhatItIs) {
+  auto call = Start();
+  call->Abandon();
+  EXPECT_TRUE(fake_->calls[0]->abandoned);
 }
 
 TEST_F(RetryStubTest, DoesNotWaitPastTheDeadline) {

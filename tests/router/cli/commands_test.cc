@@ -24,6 +24,7 @@
 #include "router/cli/exit_codes.h"
 #include "router/decision_log.h"
 #include "router/internal/sqlite.h"
+#include "router/ledger.h"
 #include "tests/router/cli/captured_terminal.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_model.h"
@@ -354,7 +355,26 @@ TEST_F(Commands, ExplainRunsNoModelAndLeavesNoRecord) {
       RunNearfar({"policy", "explain", "abc", "--policy", "offline", "--model", path, "--json"})
           .out,
       HasSubstr("\"route\":\"near\""));
-  EXPECT_THAT(RunNearfar({"log", "show"}).err, HasSubstr("empty"));
+  EXPECT_EQ(RunNearfar({"log", "show"}).code, kExitNoInput) << "not even a log was opened";
+  EXPECT_FALSE(std::filesystem::exists(state_.File("state")));
+}
+
+// As beside a running nearfard, which owns the ledger.
+TEST_F(Commands, WhatOnlyLooksNeedsNoLedgerOfItsOwn) {
+  std::filesystem::create_directory(state_.File("state"));
+  LedgerOptions options;
+  options.path = state_.File("state/ledger.db");
+  options.limit_usd = 1.0;
+  options.window = absl::Minutes(1);
+  const auto owner = Ledger::Open(options);
+  ASSERT_TRUE(owner.ok()) << owner.status();
+  const absl::Time end = Ledger::Look(options.path, absl::Now())->window_end;
+
+  const std::string path = testing::WriteTinyModel({});
+  EXPECT_EQ(RunNearfar({"ask", "abc", "--policy", "offline", "--model", path, "--explain"}).code,
+            kExitOk);
+  EXPECT_THAT(RunNearfar({"doctor", "--policy", "offline"}).out, HasSubstr("ok    budget: $"));
+  EXPECT_EQ(Ledger::Look(options.path, absl::Now())->window_end, end);
 }
 
 TEST_F(Commands, ExplainOfAFilesNameTellsWhereAPolicyIsNamed) {

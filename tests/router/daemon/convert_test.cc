@@ -199,5 +199,17 @@ TEST(ConvertTest, EventsKeepWhatTheySay) {
   EXPECT_EQ(ToProto(Retract{7}).retract().from(), 7);
 }
 
+// A far side's words reach a proto3 string, which no client can read unless they are UTF-8.
+TEST(ConvertTest, WhatQuotesAnotherSideIsValidUtf8) {
+  Failed failed;
+  failed.status = absl::UnavailableError("far said \xC3");
+  failed.decision.detail = "cut \xE2\x82";
+  const std::string wire = ToProto(failed).SerializeAsString();
+  v1::RoutedResponse read;
+  ASSERT_TRUE(read.ParseFromString(wire));
+  EXPECT_EQ(read.failed().message(), "far said \xEF\xBF\xBD");
+  EXPECT_EQ(read.failed().decision().detail(), "cut \xEF\xBF\xBD");
+}
+
 }  // namespace
 }  // namespace nearfar::daemon

@@ -120,6 +120,20 @@ TEST_F(DaemonTest, AnswersNearAndFar) {
   EXPECT_FALSE(home.text.empty());
 }
 
+// A far side that has no price of its own sends no bill; the policy's price counts.
+TEST_F(DaemonTest, AFarSideWithoutAPriceIsBilledByThePolicy) {
+  DaemonConfig config = FarConfig(bench_.quick_model());
+  config.input_usd_per_mtok = config.output_usd_per_mtok = 0;
+  auto far = Run(std::move(config));
+  auto near = Run(NearConfig(Target(*far), kFixedFar));
+  ASSERT_TRUE(far && near);
+  const Heard away = AskRouter(ToNear(), Question("What is 2 + 2?"));
+  ASSERT_TRUE(away.finished()) << away.status.error_message();
+  const v1::Usage usage = away.last().finished().far_usage();
+  EXPECT_NEAR(away.last().finished().cost_usd(),
+              (usage.prompt_tokens() * 100 + usage.completion_tokens() * 200) / 1e6, 1e-9);
+}
+
 TEST_F(DaemonTest, ADeadFarSideIsAnsweredNearAndFlagged) {
   auto far = Run(FarConfig(bench_.quick_model()));
   auto near = Run(NearConfig(Target(*far), kFixedFar));
