@@ -121,6 +121,8 @@ absl::StatusOr<int> ChooseContext(const EngineOptions& options, const ModelConfi
 
 }  // namespace
 
+absl::Status Engine::CheckKernels(const std::string& name) { return SelectKernels(name).status(); }
+
 absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
                                                      const EngineOptions& options) {
   absl::Status status = CheckOptions(options);

@@ -80,6 +80,8 @@ class Engine {
   // no more threads), Unavailable (the file was written to meanwhile).
   static absl::StatusOr<std::shared_ptr<Engine>> Open(const std::string& path,
                                                       const EngineOptions& options);
+  // Whether EngineOptions::kernels may be `name` here. Errors: those of Open for such a name.
+  static absl::Status CheckKernels(const std::string& name);
   virtual ~Engine() = default;
 
   virtual const ModelInfo& info() const = 0;

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cloud_client/pem.h"
-#include "local_engine/kernels/dispatch.h"
+#include "local_engine/engine.h"
 #include "nearfar/v1/daemon.pb.h"
 #include "policies/policy.h"
 #include "policies/policy_file.h"
@@ -260,7 +260,7 @@ class Reader {
         Whole(model.has_max_sessions(), model.max_sessions(), 1, 256, 4, "model.max_sessions");
     config_.kernels = model.kernels();
     // Also where the environment chooses them.
-    const absl::Status kernels = SelectKernels(config_.kernels).status();
+    const absl::Status kernels = Engine::CheckKernels(config_.kernels);
     if (!kernels.ok()) Wrong("model.kernels", std::string(kernels.message()));
   }
 
