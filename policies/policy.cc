@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
-#include <numbers>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +13,7 @@
 #include "policies/detectors/keywords.h"
 #include "policies/detectors/pii.h"
 #include "policies/estimators/bound_head.h"
+#include "policies/estimators/probability.h"
 #include "policies/estimators/prompt_features.h"
 #include "policies/kinds/all_kinds.h"
 #include "policies/rules.h"
@@ -191,11 +190,6 @@ std::optional<NearLimit> RequestedNearLimit(const Signals& signals) {
                    absl::StrFormat("near needs %.2f s to its first token, max_ttft is %.2f s",
                                    seconds, *max_ttft)};
 }
-
-double Logit(double p) { return std::log(p / (1 - p)); }
-
-// P(a standard normal variable is below x).
-double NormalBelow(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 // The option that the rule names, where it names one (nullptr = it is not there): data goes to that
 // one or to none. Else the usable one of the highest net value, else a blocked one.

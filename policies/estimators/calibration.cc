@@ -6,16 +6,12 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "policies/estimators/probability.h"
 
 namespace nearfar {
 namespace {
 
 constexpr int kMaxHashBits = 24;
-
-double Sigmoid(double x) {
-  // Both branches keep exp's argument negative: no overflow.
-  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
-}
 
 // The line through the points around x; the end values outside.
 double Interpolate(const std::vector<double>& xs, const std::vector<double>& ys, double x) {

@@ -11,12 +11,10 @@
 #include <random>
 #include <string_view>
 
+#include "policies/estimators/probability.h"
+
 namespace nearfar {
 namespace {
-
-double Sigmoid(double x) {
-  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
-}
 
 // ln(1 + e^x) without overflow.
 double Softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }

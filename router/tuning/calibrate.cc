@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <string_view>
 #include <unordered_map>
 
@@ -10,6 +11,7 @@
 #include "policies/estimators/bound_head.h"
 #include "policies/estimators/draft_features.h"
 #include "policies/estimators/fit.h"
+#include "policies/estimators/probability.h"
 #include "policies/estimators/prompt_features.h"
 
 namespace nearfar {
@@ -108,8 +110,6 @@ struct Fitted {
   std::vector<double> held_out;
 };
 
-double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
 // The Platt part that judges a fold is fitted on the other folds' held-out logits.
 std::vector<double> CrossPlatt(const std::vector<double>& logits, const std::vector<double>& labels,
                                const std::vector<int>& fold_of, int folds) {
@@ -151,6 +151,31 @@ HeldOut Judge(std::string name, const std::vector<double>& scores,
     held.brier = Brier(scores, labels);
   }
   return held;
+}
+
+// y = slope x + offset, by least squares, and the standard deviation around it.
+struct Line {
+  double slope = 0, offset = 0, deviation = 0;
+  double At(double x) const { return slope * x + offset; }
+};
+
+Line FitLine(const std::vector<double>& x, const std::vector<double>& y) {
+  const double n = static_cast<double>(x.size());
+  const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n;
+  const double mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
+  double xx = 0, xy = 0, squares = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    xx += (x[i] - mean_x) * (x[i] - mean_x);
+    xy += (x[i] - mean_x) * (y[i] - mean_y);
+  }
+  Line line;
+  line.slope = xx > 0 ? xy / xx : 0;
+  line.offset = mean_y - line.slope * mean_x;
+  for (size_t i = 0; i < x.size(); ++i) squares += std::pow(y[i] - line.At(x[i]), 2);
+  // However well these questions were fitted, a prefix is no certainty.
+  constexpr double kLeastDeviation = 0.1;
+  line.deviation = std::max(std::sqrt(squares / n), kLeastDeviation);
+  return line;
 }
 
 double QuantileOf(std::vector<double> values, double share) {
@@ -260,7 +285,9 @@ class Fitter {
       const auto threshold = RiskThreshold(fitted.held_out, near_labels_, groups_, risk);
       if (threshold) fit.risk.emplace_back(risk, *threshold);
     }
-    if (held.auroc >= kLeastAuroc) result->calibration.draft = std::move(fitted.head);
+    if (held.auroc < kLeastAuroc) return;
+    result->calibration.draft = std::move(fitted.head);
+    draft_held_out_ = std::move(fitted.held_out);
   }
 
   // Each draft feature by itself, in the better direction: what a fitted head must beat.
@@ -275,24 +302,38 @@ class Fitter {
     }
   }
 
-  // P(rejected | prefix): every kept prefix of a draft carries the draft's own fate.
+  // What the draft head will say of the finished draft, given the draft so far. Every kept prefix
+  // is taught its draft's held-out probability; the line through the held-out logits puts the
+  // head's own on their scale, and what remains gives the deviation. It is judged on the event that
+  // it is for: that the finished draft stays below a bar, here one half.
   void FitPrefix(CalibrateResult* result) {
+    constexpr double kLeast = 1e-6;  // of a probability, so that its logit is finite
+    if (!result->calibration.draft) return;
     std::vector<FitRow> rows;
+    std::vector<double> finished, rejected;
     std::vector<int> folds;
     for (size_t i = 0; i < samples_.size(); ++i) {
       Signals signals = samples_[i].signals;
       for (const std::vector<double>& prefix : samples_[i].outcome->near->prefixes) {
         signals.draft->dense = prefix;
-        rows.push_back(MakeRow(signals, HeadKind::kDraft, DraftNames(), 1 - near_labels_[i]));
+        rows.push_back(MakeRow(signals, HeadKind::kDraft, DraftNames(), draft_held_out_[i]));
+        finished.push_back(Logit(std::clamp(draft_held_out_[i], kLeast, 1 - kLeast)));
+        rejected.push_back(draft_held_out_[i] < 0.5);
         folds.push_back(folds_[i]);
       }
     }
     if (rows.size() < kFewestOutcomes) return;
-    Fitted fitted = FitHead(rows, DraftNames(), folds, options_.folds, DraftOptions());
-    result->held_out.push_back(
-        Judge("prefix head (rejection)", fitted.held_out, LabelsOf(rows), true));
+    const std::vector<double> logits = CrossLogits(rows, folds, DraftNames(), DraftOptions());
+    const Line line = FitLine(logits, finished);
+    std::vector<double> pi;
+    for (double logit : logits) pi.push_back(NormalBelow(-line.At(logit) / line.deviation));
+    result->held_out.push_back(Judge("prefix head (rejection)", pi, rejected, true));
     if (result->held_out.back().auroc < kLeastAuroc) return;
-    result->calibration.prefix = std::move(fitted.head);
+    LogisticHead head = FitLogistic(rows, DraftNames(), DraftOptions());
+    for (double& weight : head.weights) weight *= line.slope;
+    head.bias = line.At(head.bias);
+    result->calibration.prefix = std::move(head);
+    result->calibration.prefix_deviation = line.deviation;
   }
 
   void FitLength(Calibration* calibration) const {
@@ -305,6 +346,7 @@ class Fitter {
   const std::vector<Sample>& samples_;
   const CalibrateOptions& options_;
   std::vector<double> near_labels_;
+  std::vector<double> draft_held_out_;  // where the draft head was good enough
   std::vector<std::string> groups_;  // the question's template, or the question itself without one
   std::vector<int> folds_;
 };

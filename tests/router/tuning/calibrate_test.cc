@@ -84,6 +84,7 @@ TEST(FitCalibration, FitsEveryHeadAndJudgesIt) {
   EXPECT_TRUE(calibration.prompt_near->Check().ok());
   EXPECT_TRUE(calibration.draft->Check().ok());
   EXPECT_TRUE(calibration.prefix->Check().ok());
+  EXPECT_TRUE(calibration.prefix_deviation && calibration.CheckPrefix().ok());
   EXPECT_GT(Find(*result, "prompt head").auroc, 0.8);
   EXPECT_GT(Find(*result, "draft head").auroc, 0.95);
   EXPECT_LT(Find(*result, "draft head").ece, 0.1);
@@ -164,7 +165,8 @@ void ExpectSameHead(const std::optional<LogisticHead>& fitted,
     ASSERT_TRUE(shipped->hashed_weights.contains(bucket)) << bucket;
     EXPECT_NEAR(weight, shipped->hashed_weights.at(bucket), kSame) << bucket;
   }
-  ASSERT_TRUE(fitted->platt && shipped->platt);
+  ASSERT_EQ(fitted->platt.has_value(), shipped->platt.has_value());
+  if (!fitted->platt) return;
   EXPECT_NEAR(fitted->platt->first, shipped->platt->first, kSame);
   EXPECT_NEAR(fitted->platt->second, shipped->platt->second, kSame);
 }
@@ -178,6 +180,7 @@ void ExpectSameFit(const Calibration& fitted, const Calibration& shipped) {
   }
   ExpectSameHead(fitted.draft, shipped.draft, "draft");
   ExpectSameHead(fitted.prefix, shipped.prefix, "prefix");
+  EXPECT_NEAR(fitted.prefix_deviation.value_or(0), shipped.prefix_deviation.value_or(0), kSame);
   EXPECT_EQ(fitted.median_tokens, shipped.median_tokens);
   EXPECT_EQ(fitted.p90_tokens, shipped.p90_tokens);
   EXPECT_EQ(fitted.fit.questions, shipped.fit.questions);
