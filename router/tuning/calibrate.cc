@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "policies/estimators/bound_head.h"
 #include "policies/estimators/draft_features.h"
 #include "policies/estimators/fit.h"
@@ -304,13 +305,14 @@ class Fitter {
 
   // What the draft head will say of the finished draft, given the draft so far. Every kept prefix
   // is taught its draft's held-out probability; the line through the held-out logits puts the
-  // head's own on their scale, and what remains gives the deviation. It is judged on the event that
-  // it is for: that the finished draft stays below a bar, here one half.
+  // head's own on their scale, and what remains gives the deviation. It is judged on the
+  // events that it is for: that the finished draft stays below one half, or below the bar of a
+  // bound on risk.
   void FitPrefix(CalibrateResult* result) {
     constexpr double kLeast = 1e-6;  // of a probability, so that its logit is finite
     if (!result->calibration.draft) return;
     std::vector<FitRow> rows;
-    std::vector<double> finished, rejected;
+    std::vector<double> finished;
     std::vector<int> folds;
     for (size_t i = 0; i < samples_.size(); ++i) {
       Signals signals = samples_[i].signals;
@@ -318,17 +320,25 @@ class Fitter {
         signals.draft->dense = prefix;
         rows.push_back(MakeRow(signals, HeadKind::kDraft, DraftNames(), draft_held_out_[i]));
         finished.push_back(Logit(std::clamp(draft_held_out_[i], kLeast, 1 - kLeast)));
-        rejected.push_back(draft_held_out_[i] < 0.5);
         folds.push_back(folds_[i]);
       }
     }
     if (rows.size() < kFewestOutcomes) return;
     const std::vector<double> logits = CrossLogits(rows, folds, DraftNames(), DraftOptions());
     const Line line = FitLine(logits, finished);
-    std::vector<double> pi;
-    for (double logit : logits) pi.push_back(NormalBelow(-line.At(logit) / line.deviation));
-    result->held_out.push_back(Judge("prefix head (rejection)", pi, rejected, true));
-    if (result->held_out.back().auroc < kLeastAuroc) return;
+    const auto judge = [&](const std::string& name, double bar) {
+      std::vector<double> pi, rejected;
+      for (size_t r = 0; r < rows.size(); ++r) {
+        pi.push_back(NormalBelow((Logit(bar) - line.At(logits[r])) / line.deviation));
+        rejected.push_back(finished[r] < Logit(bar));
+      }
+      result->held_out.push_back(Judge(name, pi, rejected, true));
+      return result->held_out.back().auroc;
+    };
+    for (const auto& [risk, bar] : result->calibration.fit.risk) {
+      judge(absl::StrFormat("prefix head (rejection below %.2f)", bar), bar);
+    }
+    if (judge("prefix head (rejection)", 0.5) < kLeastAuroc) return;
     LogisticHead head = FitLogistic(rows, DraftNames(), DraftOptions());
     for (double& weight : head.weights) weight *= line.slope;
     head.bias = line.At(head.bias);
