@@ -7,7 +7,7 @@
 #
 # 1. asks questions of a daemon that routes them: near (0.5B) or far (1.5B, priced);
 # 2. kills the far process: answers keep flowing from near, flagged;
-# 3. brings it back and spends the budget: the wall holds.
+# 3. brings it back: far answers again; then the budget is spent, and the wall holds.
 # Everything that was started is ended, also on Ctrl-C. The last line says whether all went as told.
 set -uo pipefail
 here=$(cd "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd) || exit 70
@@ -198,7 +198,7 @@ if [ -t 1 ]; then printf '\r'; fi
 [ "$asked" -gt 0 ] || die "$questions holds no question" 65
 show "$work/answers.jsonl"
 
-step "the far process is killed (kill -9); the same questions go on"
+step "the far process is killed (kill -9); three questions want to go far"
 kill -9 "$far_pid" 2>/dev/null
 wait "$far_pid" 2>/dev/null
 far_pid=''
@@ -210,20 +210,27 @@ far = [r["question"] for r in records if r.get("route") == "far" and "rule" not 
 print("\n".join(far[:3]))
 END
 )
-far_option=()
 if [ ${#far_questions[@]} -lt 3 ]; then
-  far_option=(--route far)
   far_questions=("What is 47 * 83? Reply with the number only."
                  "Who wrote the opera \"The Cunning Little Vixen\"? Reply with the name only."
                  "What is the chemical symbol of tungsten? Reply with the symbol only.")
 fi
 for question in "${far_questions[@]}"; do
-  ask "$work/killed.jsonl" "$question" "${far_option[@]}" || die "a question got no answer" 69
+  ask "$work/killed.jsonl" "$question" --route far || die "a question got no answer" 69
 done
 show "$work/killed.jsonl"
 
-step "the far process is back, but a policy with a budget of 0.00003 USD is loaded"
+step "the far process is back; the circuit breaker lets a question through in some seconds"
 start_far
+for _ in $(seq 60); do
+  : >"$work/back.jsonl"
+  ask "$work/back.jsonl" "${far_questions[0]}" --route far || die "a question got no answer" 69
+  grep -q '"route": "far"' "$work/back.jsonl" && break
+  sleep 0.5
+done
+show "$work/back.jsonl"
+
+step "a policy with a budget of 0.00003 USD is loaded"
 write_policy 0.00003
 "$nearfar" policy reload --daemon "$near_address" || die "the policy was not loaded"
 for question in "${far_questions[@]}"; do
@@ -239,9 +246,9 @@ step "what the daemon's log says"
 python3 - "$work" <<'END'
 import json, sys
 load = lambda name: [json.loads(line) for line in open(f"{sys.argv[1]}/{name}.jsonl")]
-answers, killed, wall = load("answers"), load("killed"), load("wall")
+answers, killed, back, wall = load("answers"), load("killed"), load("back"), load("wall")
 problems = []
-for r in answers + killed + wall:
+for r in answers + killed + back + wall:
     if "error" in r:
         problems.append("no answer to '{}': {}".format(r["question"], r["error"]["message"]))
 if any(r.get("route", "near") != "near" for r in answers
@@ -249,10 +256,23 @@ if any(r.get("route", "near") != "near" for r in answers
     problems.append("a secret left the device")
 if not all(r.get("route") == "near" and r.get("flagged") for r in killed):
     problems.append("answers did not flow on, flagged, without the far side")
-if sum(r["cost_usd"] for r in answers + killed + wall) > 0.05 or not any(
-        r.get("flag_reason") == "budget_spent" for r in wall):
+if not any(r.get("route") == "far" for r in back):
+    problems.append("the far side did not answer again after it came back")
+if not all(r.get("flag_reason") == "budget_spent" for r in wall):
     problems.append("the budget's wall was not seen")
 print()
-print("demo: " + ("; ".join(problems) if problems else "all went as told"))
-sys.exit(1 if problems else 0)
+for problem in problems:
+    print("demo: " + problem)
+if problems:
+    print("demo: not all went as told; scripts/demo.sh --keep keeps the logs of both processes")
+    sys.exit(1)
+print("demo: all went as told")
 END
+code=$?
+if [ $code -eq 0 ]; then
+  echo
+  echo "The programs are in build/demo/router/cli and build/demo/router/daemon. To have them at hand:"
+  echo "  cmake --install build/demo --prefix ~/nearfar && export PATH=~/nearfar/bin:\$PATH"
+  echo "  nearfar ask --policy private \"What is the capital of France?\"    # README.md goes on from here"
+fi
+exit $code

@@ -13,7 +13,7 @@ const CommandEntry kCommands[] = {
     {"", "ask", "Ask one question; it is answered near or far",
      "nearfar ask \"What is 17 * 23?\"\n"
      "  nearfar ask --explain \"My card is 4111 1111 1111 1111, is it valid?\"\n"
-     "  git diff | nearfar ask --json --daemon unix:/run/nearfar.sock -",
+     "  git diff | nearfar ask --json --daemon unix:/run/nearfar/nearfard.sock -",
      MakeAskCommand},
     {"", "chat", "Talk, turn by turn", "nearfar chat --policy private", MakeChatCommand},
     {"", "generate", "Run the local engine alone",
@@ -28,7 +28,7 @@ const CommandEntry kCommands[] = {
     {"policy", "show", "Print a preset, ready to be changed",
      "nearfar policy show balanced > my_policy.yaml", MakePolicyShowCommand},
     {"policy", "reload", "Have a running daemon read its policy again",
-     "nearfar policy reload --daemon unix:/run/nearfar.sock", MakePolicyReloadCommand},
+     "nearfar policy reload --daemon unix:/run/nearfar/nearfard.sock", MakePolicyReloadCommand},
     {"models", "list", "Known model files, and which are here", "nearfar models list",
      MakeModelsListCommand},
     {"models", "verify", "Compare files with their published SHA-256",
