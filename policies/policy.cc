@@ -193,10 +193,16 @@ std::optional<NearLimit> RequestedNearLimit(const Signals& signals) {
                                    seconds, *max_ttft)};
 }
 
-// The option that the rule names, where it names one (nullptr = it is not there): data goes to that
-// one or to none. Else the usable one of the highest net value, else a blocked one.
-const FarOption* BestOf(const std::vector<FarOption>& options, const RuleOutcome& rules) {
-  const std::string target = rules.routed_by != nullptr ? rules.routed_by->target : "";
+// The target that a rule names, or named earlier on this turn: the failure of that one may be what
+// turned the rule, and must not set others free. Empty = any may be taken.
+const std::string& BoundTarget(const Signals& signals, const RuleOutcome& rules) {
+  const bool named = rules.routed_by != nullptr && !rules.routed_by->target.empty();
+  return named ? rules.routed_by->target : signals.bound_target;
+}
+
+// The option of this target, where one is bound (nullptr = it is not there): data goes to that one
+// or to none. Else the usable one of the highest net value, else a blocked one.
+const FarOption* BestOf(const std::vector<FarOption>& options, const std::string& target) {
   const auto worse = [](const FarOption& a, const FarOption& b) {
     if (a.blocked.has_value() != b.blocked.has_value()) return a.blocked.has_value();
     return a.value.net_usd < b.value.net_usd;
@@ -359,7 +365,7 @@ LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals, const RuleOutc
                        far.output_usd_per_mtok * option.max_tokens);
     weighed.options.push_back(std::move(option));
   }
-  weighed.best = BestOf(weighed.options, rules);
+  weighed.best = BestOf(weighed.options, BoundTarget(signals, rules));
   return weighed;
 }
 
@@ -409,6 +415,7 @@ Decision LadderPolicy::Choose(const Signals& signals) const {
   const std::optional<Home> home = MustStayHome(signals, rules);
   Decision decision = home ? StayHome(signals, rules, *home) : ChooseAbroad(signals, rules);
   decision.taint = rules.taint;
+  decision.bound_target = BoundTarget(signals, rules);
   return decision;
 }
 
@@ -566,6 +573,7 @@ Decision LadderPolicy::Reconsider(const Signals& signals) const {
     decision = signals.draft->finished ? After(signals, rules) : During(signals, rules);
   }
   decision.taint = rules.taint;
+  decision.bound_target = BoundTarget(signals, rules);
   return decision;
 }
 

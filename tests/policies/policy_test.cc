@@ -584,6 +584,45 @@ TEST(Targets, ADraftIsHandedToTheNamedOneOrKept) {
   }
 }
 
+// "home, while two are healthy": its failure turns the rule.
+TEST(Targets, TheNamedOneStaysTheOnlyOneWhenTheRuleHasTurned) {
+  for (Route kind : {Route::kFar, Route::kDraft}) {
+    NamedTarget at;
+    at.config.choose.route = kind;
+    at.config.rules[0].when.signal = "far_healthy";
+    at.config.rules[0].when.above = 1;
+    const auto policy = MustMake(at.config);
+    const Decision first = policy->Choose(at.signals);
+    ASSERT_EQ(first.target, "home");
+    at.signals.far[0].health = Health::kUnreachable;
+    EXPECT_EQ(policy->Choose(at.signals).target, "other");  // of a turn that begins so
+    at.signals.bound_target = first.bound_target;
+    const Decision later = policy->Choose(at.signals);
+    EXPECT_EQ(later.route, Route::kNear);
+    EXPECT_TRUE(later.flagged);
+    EXPECT_EQ(later.bound_target, "home");
+    at.signals.draft = DraftOf(16, true);
+    EXPECT_EQ(policy->Reconsider(at.signals).route, Route::kNear);
+    EXPECT_EQ(policy->Reconsider(at.signals).bound_target, "home");
+    EXPECT_EQ(policy->AcceptProbability(at.signals), std::optional<double>(1));
+  }
+}
+
+TEST(Targets, ARuleThatTurnsTrueBindsTheDraft) {
+  NamedTarget at;
+  at.config.rules[0].when.signal = "battery";
+  at.config.rules[0].when.above = 0.5;
+  const auto policy = MustMake(at.config);
+  at.signals.draft = DraftOf(16, false);
+  at.signals.device.battery = 0.6;
+  at.signals.bound_target = policy->Reconsider(at.signals).bound_target;
+  at.signals.device.battery = 0.4;
+  at.signals.draft->finished = true;
+  EXPECT_EQ(policy->Reconsider(at.signals).target, "home");
+  at.signals.bound_target.clear();
+  EXPECT_EQ(policy->Reconsider(at.signals).target, "other");
+}
+
 // --- rules that turn while a draft runs ----------------------------------------------------------
 
 TEST(Reconsider, ARuleThatNowKeepsNearOrRefusesKeepsTheDraft) {
