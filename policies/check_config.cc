@@ -261,9 +261,12 @@ class Checker {
   void CheckKeywords(const RuleCondition& condition, const std::string& at) {
     if (condition.words.empty()) Add(at, "is empty (list at least one word)");
     for (size_t i = 0; i < condition.words.size(); ++i) {
+      const std::string& word = condition.words[i];
       // What is not found in its own text is found in none.
-      if (KeywordScanner({condition.words[i]}).Find(condition.words[i]).empty()) {
-        Add(absl::StrCat(at, "[", i, "]"), "is empty");
+      if (KeywordScanner({word}).Find(word).empty()) {
+        Add(absl::StrCat(at, "[", i, "]"),
+            word.empty() ? "is empty"
+                         : "holds nothing that is ever found in a text (write a word of it)");
       }
     }
   }

@@ -69,6 +69,8 @@ struct Decision {
   double max_cost_usd = 0;           // of a far call: what may be reserved for it
   int max_tokens = 0;                // clipped to what budget and contexts hold; 0 = as asked
   Taint taint = Taint::kNone;        // what this turn's rules ask for
+  std::string bound_target;  // the only far target that a rule of this turn allows, "" = any; goes
+                             // back in as Signals::bound_target at the next decision on the turn
   bool flagged = false;      // another route was wanted, or a limit asked for, and could not be had
   int doubtful_windows = 0;  // checks in a row that spoke against the draft; goes back in as
                              // DraftSignals::doubtful_windows at the next check

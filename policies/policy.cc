@@ -1,5 +1,6 @@
-// The ladder that every decision climbs, whatever the policy's kind: privacy, the request's limits,
-// hard limits, rules, and only then the kind (policies/kinds/). docs/policy.md tells it for people.
+// The ladder that every decision climbs, whatever the policy's kind: privacy, a request for near,
+// rules that keep near or refuse, what far and near can do, the other rules, a request for far, and
+// only then the kind (policies/kinds/). docs/policy.md tells it for people.
 #include "policies/policy.h"
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "policies/estimators/prompt_features.h"
 #include "policies/kinds/all_kinds.h"
 #include "policies/rules.h"
+#include "policies/text/scan_text.h"
 #include "policies/value.h"
 
 namespace nearfar {
@@ -191,10 +193,16 @@ std::optional<NearLimit> RequestedNearLimit(const Signals& signals) {
                                    seconds, *max_ttft)};
 }
 
-// The option that the rule names, where it names one (nullptr = it is not there): data goes to that
-// one or to none. Else the usable one of the highest net value, else a blocked one.
-const FarOption* BestOf(const std::vector<FarOption>& options, const RuleOutcome& rules) {
-  const std::string target = rules.routed_by != nullptr ? rules.routed_by->target : "";
+// The target that a rule names, or named earlier on this turn: the failure of that one may be what
+// turned the rule, and must not set others free. Empty = any may be taken.
+const std::string& BoundTarget(const Signals& signals, const RuleOutcome& rules) {
+  const bool named = rules.routed_by != nullptr && !rules.routed_by->target.empty();
+  return named ? rules.routed_by->target : signals.bound_target;
+}
+
+// The option of this target, where one is bound (nullptr = it is not there): data goes to that one
+// or to none. Else the usable one of the highest net value, else a blocked one.
+const FarOption* BestOf(const std::vector<FarOption>& options, const std::string& target) {
   const auto worse = [](const FarOption& a, const FarOption& b) {
     if (a.blocked.has_value() != b.blocked.has_value()) return a.blocked.has_value();
     return a.value.net_usd < b.value.net_usd;
@@ -271,6 +279,8 @@ class LadderPolicy : public Policy {
   Decision StayHome(const Signals& signals, const RuleOutcome& rules, const Home& home) const;
   Wish WishOf(const Signals& signals, const RuleOutcome& rules, const Weighed& weighed) const;
   Decision ChooseAbroad(const Signals& signals, const RuleOutcome& rules) const;
+  Decision PreferFar(const Wish& wish, const NearLimit& limit, const Signals& signals,
+                     const Weighed& weighed) const;
   Decision CarryLate(const Wish& wish, const NearLimit& limit, const Signals& signals,
                      const Weighed& weighed) const;
   Decision Carry(const Wish& wish, const Signals& signals, const Weighed& weighed) const;
@@ -355,14 +365,15 @@ LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals, const RuleOutc
                        far.output_usd_per_mtok * option.max_tokens);
     weighed.options.push_back(std::move(option));
   }
-  weighed.best = BestOf(weighed.options, rules);
+  weighed.best = BestOf(weighed.options, BoundTarget(signals, rules));
   return weighed;
 }
 
 // --- before the draft ----------------------------------------------------------------------------
 
 TextFindings LadderPolicy::ScanText(std::string_view text) const {
-  return {ScanPii(text), keywords_.Find(text)};
+  const std::string plain = NormalizeForScan(text);
+  return {ScanPlainPii(plain), keywords_.FindPlain(plain)};
 }
 
 Decision Refuse(Reason reason, std::string detail) {
@@ -375,6 +386,11 @@ Decision Refuse(Reason reason, std::string detail) {
 
 Wish FarInstead(const NearLimit& limit) {
   return {Route::kFar, limit.reason, limit.detail, std::nullopt, std::nullopt};
+}
+
+std::string Wanted(const Wish& wish) {
+  return absl::StrCat("wanted ", RouteName(wish.route), wish.detail.empty() ? "" : ": ",
+                      wish.detail);
 }
 
 Decision LadderPolicy::StayHome(const Signals& signals, const RuleOutcome& rules,
@@ -399,6 +415,7 @@ Decision LadderPolicy::Choose(const Signals& signals) const {
   const std::optional<Home> home = MustStayHome(signals, rules);
   Decision decision = home ? StayHome(signals, rules, *home) : ChooseAbroad(signals, rules);
   decision.taint = rules.taint;
+  decision.bound_target = BoundTarget(signals, rules);
   return decision;
 }
 
@@ -439,9 +456,19 @@ Decision LadderPolicy::ChooseAbroad(const Signals& signals, const RuleOutcome& r
   const Wish wish = WishOf(signals, rules, weighed);
   if (wish.route == Route::kFar) return Carry(wish, signals, weighed);
   if (!limit) limit = SoftNearLimit(config_, signals);
-  if (limit && weighed.best != nullptr) return Carry(FarInstead(*limit), signals, weighed);
+  if (limit) return PreferFar(wish, *limit, signals, weighed);
   if (auto late = RequestedNearLimit(signals)) return CarryLate(wish, *late, signals, weighed);
   return Carry(wish, signals, weighed);
+}
+
+// Near had better not answer. Where far cannot, it does all the same: a preference refuses nothing
+// that would be answered without it.
+Decision LadderPolicy::PreferFar(const Wish& wish, const NearLimit& limit, const Signals& signals,
+                                 const Weighed& weighed) const {
+  if (weighed.usable()) return Carry(FarInstead(limit), signals, weighed);
+  Decision decision = WithoutFar(wish, signals, weighed);
+  decision.detail = absl::StrCat(limit.detail, "; ", decision.detail);
+  return decision;
 }
 
 // A request that near is too slow for. It may turn a draft, which could have ended far anyway; it
@@ -449,11 +476,11 @@ Decision LadderPolicy::ChooseAbroad(const Signals& signals, const RuleOutcome& r
 Decision LadderPolicy::CarryLate(const Wish& wish, const NearLimit& limit, const Signals& signals,
                                  const Weighed& weighed) const {
   if (wish.route == Route::kDraft && weighed.best != nullptr) {
-    return Carry(FarInstead(limit), signals, weighed);
+    return PreferFar(wish, limit, signals, weighed);
   }
   Decision decision = Carry(wish, signals, weighed);
   decision.reason = limit.reason;
-  decision.detail = absl::StrCat(limit.detail, "; the policy has no other side for it");
+  decision.detail = absl::StrCat(limit.detail, "; ", Wanted(wish));
   decision.flagged = true;
   return decision;
 }
@@ -489,8 +516,7 @@ Decision LadderPolicy::WithoutFar(const Wish& wish, const Signals& signals,
   Decision decision = FromWish(wish, weighed.p_near);
   decision.reason = wanted != nullptr ? *wanted->blocked : Reason::kOffline;
   decision.detail = wanted != nullptr ? wanted->blocked_detail : "no far target can be had";
-  if (!wish.detail.empty())
-    absl::StrAppend(&decision.detail, "; wanted ", RouteName(wish.route), ": ", wish.detail);
+  if (!wish.detail.empty()) absl::StrAppend(&decision.detail, "; ", Wanted(wish));
   if (wanted != nullptr) decision.terms = TermsOf(wanted->value, weighed.p_near.has_value());
   const bool unreachable =
       decision.reason == Reason::kOffline || decision.reason == Reason::kBreakerOpen;
@@ -547,6 +573,7 @@ Decision LadderPolicy::Reconsider(const Signals& signals) const {
     decision = signals.draft->finished ? After(signals, rules) : During(signals, rules);
   }
   decision.taint = rules.taint;
+  decision.bound_target = BoundTarget(signals, rules);
   return decision;
 }
 

@@ -57,7 +57,9 @@ constexpr SignalName kSignals[] = {
     {"far_healthy", "far targets known to be healthy", 0, kInfinity, FarHealthy},
     {"budget_remaining_usd", "what is left of the budget; unknown without a limit", 0, kInfinity,
      [](const Signals& s) { return s.budget.remaining_usd(); }},
-    {"budget_spent_share", "spent over limit; unknown without a limit", 0, 1, BudgetShare},
+    {"budget_spent_share",
+     "spent over limit; unknown without a limit; above 1 where more was spent", 0, kInfinity,
+     BudgetShare},
     {"pacing_price", "multiplier that budget pacing puts on prices", 1, kInfinity,
      [](const Signals& s) -> Number { return s.budget.pacing_price; }},
 };

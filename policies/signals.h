@@ -147,8 +147,9 @@ struct Signals {
   std::vector<FarSignals> far;
   BudgetSignals budget;
   RequestSignals request;
-  bool tainted = false;     // this session, or this turn, must stay on the device
-  double uniform_draw = 0;  // [0, 1), the one random number that a decision may use
+  bool tainted = false;      // this session, or this turn, must stay on the device
+  std::string bound_target;  // Decision::bound_target of the decision before this one on the turn
+  double uniform_draw = 0;   // [0, 1), the one random number that a decision may use
 };
 
 }  // namespace nearfar

@@ -3,7 +3,9 @@
 #ifndef NEARFAR_POLICIES_DETECTORS_ASCII_H_
 #define NEARFAR_POLICIES_DETECTORS_ASCII_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -34,9 +36,29 @@ inline bool StartsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
+inline bool EndsWith(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
 // The byte at i, 0 beyond the ends.
 inline unsigned char At(std::string_view text, size_t i) { return i < text.size() ? text[i] : 0; }
 inline unsigned char Before(std::string_view text, size_t i) { return i > 0 ? text[i - 1] : 0; }
+
+template <size_t n>
+bool IsAmong(std::string_view word, const std::string_view (&words)[n]) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+// The letters that end right before `end`; of a long word its end.
+inline std::string_view WordBefore(std::string_view text, size_t end) {
+  constexpr size_t kMostBytes = 24;
+  size_t start = end;
+  while (start > 0 && end - start < kMostBytes &&
+         (IsAlpha(text[start - 1]) || static_cast<unsigned char>(text[start - 1]) >= 0x80)) {
+    --start;
+  }
+  return text.substr(start, end - start);
+}
 
 // The last byte before i that is no blank, 0 if there is none within reach.
 inline unsigned char SolidBefore(std::string_view text, size_t i) {

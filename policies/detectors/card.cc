@@ -60,13 +60,52 @@ bool IsCardGrouping(const std::vector<int>& lengths) {
   return lengths.back() >= 1 && lengths.back() <= 4 && lengths.size() >= 4;
 }
 
-// As IsBounded, and no decimal point, hyphen or underscore joins it to another number: behind a
-// word ("visa-4111...", "no.4111...") they part it.
+bool IsCardWord(std::string_view word) {
+  constexpr std::string_view kNames[] = {"visa",    "mc",  "mastercard", "amex",     "diners",
+                                         "maestro", "jcb", "discover",   "unionpay", "cc"};
+  constexpr std::string_view kEndings[] = {"card", "karte", "karten", "carte", "carta", "tarjeta"};
+  const auto ends = [word](std::string_view ending) { return EndsWith(word, ending); };
+  return IsAmong(word, kNames) || std::any_of(std::begin(kEndings), std::end(kEndings), ends);
+}
+
+// The word before `end` names a card: "visa", "Kreditkarte", and "card no" too.
+bool FollowsCardWord(std::string_view text, size_t end) {
+  constexpr std::string_view kCounts[] = {"no", "nr", "num", "number", "nummer"};
+  const std::string word = LowerAscii(WordBefore(text, end));
+  if (!IsAmong(word, kCounts)) return IsCardWord(word);
+  const size_t count = end - word.size();
+  return OneOf(Before(text, count), " -") && IsCardWord(LowerAscii(WordBefore(text, count - 1)));
+}
+
+// A slash stands before i in its word: a path or the address of a page.
+bool IsInPath(std::string_view text, size_t i) {
+  for (size_t steps = 0; i > 0 && steps < 128; ++steps, --i) {
+    const auto c = static_cast<unsigned char>(text[i - 1]);
+    if (c == '/') return true;
+    if (c <= ' ') return false;
+  }
+  return false;
+}
+
+// ".jpg", ".html": a full stop, at most four small letters or digits, and the word is over.
+bool IsFileEndingAt(std::string_view text, size_t i) {
+  if (At(text, i) != '.' || !IsLower(At(text, i + 1))) return false;
+  size_t end = i + 1;
+  while (IsLower(At(text, end)) || IsDigit(At(text, end))) ++end;
+  const size_t length = end - (i + 1);
+  return length >= 2 && length <= 4 && !IsUpper(At(text, end));
+}
+
+// As IsBounded, and nothing joins it to another number or to a name, as in "0.4111...",
+// "order_4111..." or "item-4111...html": behind a word that names a card ("visa-4111...") a hyphen
+// or a full stop parts it.
 bool IsDetached(std::string_view text, const DigitRun& run, size_t first, size_t count) {
   const size_t begin = run.groups[first].begin, end = run.groups[first + count - 1].end;
   if (!IsBounded(text, run, first, count)) return false;
-  if (OneOf(Before(text, begin), ".-_") && !IsAlpha(Before(text, begin - 1))) return false;
-  return !(OneOf(At(text, end), ".-") && IsDigit(At(text, end + 1)));
+  if (OneOf(At(text, end), ".-") && IsDigit(At(text, end + 1))) return false;
+  if (!OneOf(Before(text, begin), ".-_")) return true;
+  return Before(text, begin) != '_' && FollowsCardWord(text, begin - 1) && !IsInPath(text, begin) &&
+         !IsFileEndingAt(text, end);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ bool IsLocalPart(unsigned char c) { return IsAlnum(c) || c >= 0x80 || OneOf(c, "
 bool IsFileEnding(std::string_view lower) {
   constexpr std::string_view kEndings[] = {"png", "jpg", "jpeg", "gif", "svg",  "webp",
                                            "js",  "css", "ts",   "mjs", "html", "json"};
-  return std::find(std::begin(kEndings), std::end(kEndings), lower) != std::end(kEndings);
+  return IsAmong(lower, kEndings);
 }
 
 // Bytes of the domain that starts at i: labels of letters, digits and hyphens, the last one
@@ -51,10 +51,13 @@ bool IsInAuthority(std::string_view text, size_t i) {
          before.find_first_of("/?#", scheme + 3) == std::string_view::npos;
 }
 
-// git@host:path, where the domain ends at `end`.
-bool IsRepository(std::string_view text, std::string_view local, size_t end) {
+// git@host:path, git@host/path or scheme://git@host: the user whom every repository is read as.
+// The address stands from `start` to `end`, its at sign at `at`.
+bool IsRepository(std::string_view text, size_t start, size_t at, size_t end) {
+  if (text.substr(start, at - start) != "git") return false;
+  if (EndsWith(text.substr(0, start), "://")) return true;
   const unsigned char path = At(text, end + 1);
-  return local == "git" && At(text, end) == ':' && (IsAlnum(path) || OneOf(path, "/~._-"));
+  return OneOf(At(text, end), ":/") && (IsAlnum(path) || OneOf(path, "/~._-"));
 }
 
 }  // namespace
@@ -67,7 +70,7 @@ bool HasEmail(std::string_view text) {
     if (start == at || text[at - 1] == '.') continue;
     const size_t domain = DomainLength(text, at + 1);
     if (domain == 0) continue;
-    if (IsRepository(text, text.substr(start, at - start), at + 1 + domain)) continue;
+    if (IsRepository(text, start, at, at + 1 + domain)) continue;
     // user:key@host in a URL is a secret, found elsewhere.
     if (Before(text, start) == ':' && IsInAuthority(text, start)) continue;
     return true;

@@ -1,7 +1,5 @@
 // IP addresses of both versions, but those that name nobody.
-#include <algorithm>
 #include <array>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -12,17 +10,32 @@
 namespace nearfar::detectors {
 namespace {
 
-// The word right before begin says that a version or a section is counted. A word further off says
-// nothing of the number: "build host 10.1.2.3".
+// Where what stands before i ends, but for the blanks and signs between a word and its value.
+size_t SkipSigns(std::string_view text, size_t i) {
+  size_t end = i;
+  while (end > 0 && i - end < 4 && OneOf(text[end - 1], " :=.\"'(")) --end;
+  return end;
+}
+
+// "version", "firmware", and names that end so ("AssemblyVersion").
+bool IsVersionWord(std::string_view word) {
+  return EndsWith(word, "firmware") || (EndsWith(word, "version") && word != "conversion");
+}
+
+// The word right before begin says that a version or a section is counted; between a version and
+// its number one word may stand ("version is", "firmware to"). Other words further off say nothing
+// of the number: "build host 10.1.2.3", "release to 203.0.113.9".
 bool FollowsVersionWord(std::string_view lower, size_t begin) {
-  size_t end = begin;
-  while (end > 0 && begin - end < 4 && OneOf(lower[end - 1], " :=.\"'")) --end;
-  size_t start = end;
-  while (start > 0 && end - start < 12 && IsAlpha(lower[start - 1])) --start;
-  constexpr std::string_view kWords[] = {"version", "versions", "release", "section", "chapter",
-                                         "build",   "rev",      "v",       "clause",  "firmware"};
-  return end < begin && std::find(std::begin(kWords), std::end(kWords),
-                                  lower.substr(start, end - start)) != std::end(kWords);
+  constexpr std::string_view kCounted[] = {"versions", "release", "section", "chapter",
+                                           "build",    "rev",     "v",       "clause"};
+  constexpr std::string_view kBetween[] = {"is", "to", "number"};
+  const size_t end = SkipSigns(lower, begin);
+  if (end == begin) return false;
+  const std::string_view word = WordBefore(lower, end);
+  if (IsAmong(word, kBetween)) {
+    return IsVersionWord(WordBefore(lower, SkipSigns(lower, end - word.size())));
+  }
+  return IsVersionWord(word) || IsAmong(word, kCounted);
 }
 
 // Loopback, unspecified and netmasks name nobody.

@@ -10,11 +10,8 @@
 namespace nearfar {
 namespace {
 
-// The spelling that keywords and text are compared in.
-std::string Fold(std::string_view text) { return FoldText(NormalizeForScan(text)); }
-
 std::string FoldKeyword(std::string_view keyword) {
-  std::string folded = Fold(keyword);
+  std::string folded = FoldText(NormalizeForScan(keyword));
   while (!folded.empty() && folded.back() == ' ') folded.pop_back();
   return folded.substr(std::min(folded.find_first_not_of(' '), folded.size()));
 }
@@ -96,8 +93,12 @@ void KeywordScanner::LinkFailures() {
 }
 
 std::vector<std::string> KeywordScanner::Find(std::string_view text) const {
+  return FindPlain(NormalizeForScan(text));
+}
+
+std::vector<std::string> KeywordScanner::FindPlain(std::string_view plain) const {
   if (keywords_.empty()) return {};
-  const std::string folded = Fold(text);
+  const std::string folded = FoldText(plain);
   std::vector<bool> found(keywords_.size(), false);
   int32_t node = 0;
   for (size_t pos = 0; pos < folded.size(); ++pos) {

@@ -16,14 +16,16 @@ namespace nearfar {
 class KeywordScanner {
  public:
   // A keyword may hold spaces and punctuation ("top secret", "c++"); runs of white space match any
-  // run. Case is folded as by FoldText, and both are read
-  // in their plain spelling (policies/text/scan_text.h), so that invisible characters hide nothing.
+  // run. Case is folded as by FoldText, and both are read in their plain spelling
+  // (policies/text/scan_text.h), so that invisible characters hide nothing.
   // Empty keywords never match.
   explicit KeywordScanner(std::vector<std::string> keywords);
 
   // Those that occur, in the order and spelling they were given. A keyword's edge that is a letter
   // or digit must not touch another one, except in scripts without spaces (Han, Kana, Thai).
   std::vector<std::string> Find(std::string_view text) const;
+  // The same of a text that NormalizeForScan has spelled.
+  std::vector<std::string> FindPlain(std::string_view plain) const;
 
  private:
   struct Node {

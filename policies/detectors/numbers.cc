@@ -17,6 +17,7 @@ class NumberScanner {
       : text_(text), lower_(lower), cues_(lower) {}
 
   PiiSet Scan() {
+    size_t known = 0;  // groups of the run that the cut one before it held, too
     for (size_t i = 0; i < text_.size();) {
       if (!IsDigit(text_[i])) {
         ++i;
@@ -27,7 +28,10 @@ class NumberScanner {
       // anew from its second, so that nothing is stepped over and each group is read 12 times at
       // most.
       const bool again = run.cut && run.groups.size() > 1;
+      MarkCards(run, known);
       ScanRun(run, again ? 1 : run.groups.size());
+      known = again ? run.groups.size() - 1 : 0;
+      card_.erase(card_.begin(), again ? card_.begin() + 1 : card_.end());
       i = again ? run.groups[1].begin : run.groups.back().end;
     }
     return found_;
@@ -36,33 +40,29 @@ class NumberScanner {
  private:
   // Looks for numbers that begin with one of the first `starts` groups.
   void ScanRun(const DigitRun& run, size_t starts) {
-    const std::vector<bool> card = CardGroups(run);
     for (size_t first = 0; first < starts; ++first) {
-      if (HasPhoneAt(run, first, card)) found_ |= static_cast<PiiSet>(Pii::kPhone);
+      if (HasPhoneAt(run, first)) found_ |= static_cast<PiiSet>(Pii::kPhone);
       if (IsIpv4(text_, lower_, run, first)) found_ |= static_cast<PiiSet>(Pii::kIp);
     }
   }
 
-  // Which groups belong to cards; one may have begun in the run that was cut before.
-  std::vector<bool> CardGroups(const DigitRun& run) {
-    const size_t n = run.groups.size();
-    std::vector<bool> card(n, false);
-    for (size_t g = 0; g < n; ++g) card[g] = run.groups[g].begin < card_end_;
-    for (size_t first = 0; first < n; ++first) {
-      for (size_t count = std::min(n - first, kMostCardGroups); count > 0; --count) {
-        if (!IsCard(text_, run, first, count)) continue;
+  // Marks the groups that belong to cards. The windows among the first `known` groups were asked
+  // in the run before, and their marks are still there.
+  void MarkCards(const DigitRun& run, size_t known) {
+    card_.resize(run.groups.size(), false);
+    for (size_t end = known + 1; end <= run.groups.size(); ++end) {
+      for (size_t count = 1; count <= std::min(end, kMostCardGroups); ++count) {
+        if (!IsCard(text_, run, end - count, count)) continue;
         found_ |= static_cast<PiiSet>(Pii::kCard);
-        std::fill_n(card.begin() + static_cast<long>(first), count, true);
-        if (first == 0) card_end_ = std::max(card_end_, run.groups[count - 1].end);
+        std::fill_n(card_.begin() + static_cast<long>(end - count), count, true);
       }
     }
-    return card;
   }
 
-  bool HasPhoneAt(const DigitRun& run, size_t first, const std::vector<bool>& card) const {
+  bool HasPhoneAt(const DigitRun& run, size_t first) const {
     bool in_card = false;
     for (size_t count = 1; first + count <= run.groups.size(); ++count) {
-      in_card = in_card || card[first + count - 1];
+      in_card = in_card || card_[first + count - 1];
       if (IsBounded(text_, run, first, count) &&
           IsPhone(text_, cues_, run, first, count, in_card)) {
         return true;
@@ -73,7 +73,7 @@ class NumberScanner {
 
   const std::string_view text_, lower_;
   const PhoneCues cues_;
-  size_t card_end_ = 0;  // of the last card that began with the first group of a run
+  std::vector<bool> card_;  // of each group of the run: it belongs to a card
   PiiSet found_ = 0;
 };
 

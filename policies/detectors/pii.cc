@@ -11,10 +11,11 @@
 
 namespace nearfar {
 
-PiiSet ScanPii(std::string_view written) {
-  const std::string text = NormalizeForScan(written);
+PiiSet ScanPii(std::string_view text) { return ScanPlainPii(NormalizeForScan(text)); }
+
+PiiSet ScanPlainPii(std::string_view text) {
   const std::string lower = detectors::LowerAscii(text);
-  std::string numbers = text;
+  std::string numbers(text);
   PiiSet found = 0;
   const auto add = [&](Pii kind, bool has) { found |= has ? static_cast<PiiSet>(kind) : 0; };
   add(Pii::kIban, detectors::MaskIbans(&numbers));

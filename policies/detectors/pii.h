@@ -15,6 +15,8 @@ namespace nearfar {
 
 // The kinds that occur. Pure; time linear in the text, any bytes.
 PiiSet ScanPii(std::string_view text);
+// The same of a text that NormalizeForScan has spelled.
+PiiSet ScanPlainPii(std::string_view plain);
 
 inline constexpr Pii kAllPii[] = {Pii::kEmail, Pii::kPhone, Pii::kCard,
                                   Pii::kIban,  Pii::kIp,    Pii::kSecret};

@@ -142,17 +142,18 @@ void Request::Decide() {
 
 Decision Request::Choose() {
   Decision decision = snapshot_->policy->Choose(signals_);
-  ApplyTaint(decision);
+  Heed(decision);
   return decision;
 }
 
 Decision Request::Reconsider() {
   Decision decision = snapshot_->policy->Reconsider(signals_);
-  ApplyTaint(decision);
+  Heed(decision);
   return decision;
 }
 
-void Request::ApplyTaint(const Decision& decision) {
+void Request::Heed(const Decision& decision) {
+  signals_.bound_target = decision.bound_target;
   if (decision.taint == Taint::kNone) return;
   if (decision.taint == Taint::kSession && !query_.session_key.empty()) {
     core_->taint().Add(query_.session_key);

@@ -73,10 +73,11 @@ class Request : public RouterCall,
   void Decide();
   void Follow(Decision decision);
 
-  // The policy's word on the signals as they are; what it says of taint holds from then on.
+  // The policy's word on the signals as they are; what it says of taint and of the only target that
+  // may be used holds from then on.
   Decision Choose();
   Decision Reconsider();
-  void ApplyTaint(const Decision& decision);
+  void Heed(const Decision& decision);
 
   // Starting a side. Near goes on from what is released.
   BackendRequest MakeRequest(int max_tokens, std::string prefix) const;

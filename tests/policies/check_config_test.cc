@@ -109,6 +109,7 @@ TEST(CheckPolicyConfig, EveryMistakeIsToldAtItsField) {
       {"rules[0].when.below",
        [=](auto* c) { c->rules = {signal("turns", 0, 0)}, c->rules[0].when.above.reset(); }},
       {"rules[0].when.keyword[1]", [=](auto* c) { c->rules = {words("keyword", "\u00a0 ")}; }},
+      {"rules[0].when.keyword[1]", [=](auto* c) { c->rules = {words("keyword", "\u200b")}; }},
       {"rules[0].when.language[1]", [=](auto* c) { c->rules = {words("language", "en-US")}; }},
       {"rules[0].then",
        [=](auto* c) { c->rules = {signal("turns", 0, 9)}, c->rules[0].route.reset(); }},
@@ -168,6 +169,29 @@ TEST(CheckPolicyConfig, WithoutALimitAPriceMayBeAbsentAndFreeMayBeSaid) {
   config.budget.limit_usd = 1;
   config.far[0].input_usd_per_mtok = config.far[0].output_usd_per_mtok = 0;
   EXPECT_EQ(FieldsOf(config), std::vector<std::string>{});
+}
+
+// A bill may be larger than what was reserved for it, and a limit may be lowered.
+TEST(CheckPolicyConfig, MoreThanTheLimitMayBeSpent) {
+  PolicyConfig config = ConfigOf(PolicyKind::kFixed);
+  RuleCondition overspent;
+  overspent.kind = RuleCondition::Kind::kSignal;
+  overspent.signal = "budget_spent_share";
+  overspent.above = 1;
+  config.rules.push_back({"overspent", overspent, Route::kNear, "", Taint::kNone});
+  EXPECT_EQ(FieldsOf(config), std::vector<std::string>{});
+}
+
+TEST(CheckPolicyConfig, SaysWhyAKeywordIsNeverFound) {
+  PolicyConfig config = ConfigOf(PolicyKind::kFixed);
+  RuleCondition condition;
+  condition.kind = RuleCondition::Kind::kKeyword;
+  condition.words = {"", "\u200b\u200d"};
+  config.rules.push_back({"r", condition, Route::kNear, "", Taint::kNone});
+  const auto errors = CheckPolicyConfig(config);
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_EQ(errors[0].message, "is empty");
+  EXPECT_THAT(errors[1].message, testing::HasSubstr("nothing that is ever found"));
 }
 
 TEST(CheckPolicyConfig, SaysWhichLanguageWasMeant) {

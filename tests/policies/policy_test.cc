@@ -218,6 +218,32 @@ const Rung kRungs[] = {
        c->choose.route = Route::kNear;
      },
      Route::kNear, Reason::kOffline, true},
+    {"battery below the floor, and far is offline, refuse",
+     [](Signals* s, PolicyConfig* c) {
+       s->device.battery = 0.1;
+       s->far[0].health = Health::kUnreachable;
+       c->device.battery_floor = 0.2;
+       c->offline = OfflineAnswer::kRefuse;
+       c->choose.route = Route::kNear;
+     },
+     Route::kNear, Reason::kOffline, true},
+    {"battery below the floor, and the budget is spent, refuse",
+     [](Signals* s, PolicyConfig* c) {
+       s->device.battery = 0.1;
+       s->budget.limit_usd = 0;
+       c->device.battery_floor = 0.2;
+       c->budget.when_spent = WhenSpent::kRefuse;
+       c->choose.route = Route::kDraft;
+     },
+     Route::kNear, Reason::kBudgetSpent, true},
+    {"neither side answers JSON, and there is no far",
+     [](Signals* s, PolicyConfig* c) {
+       s->prompt.needs_json = true;
+       s->near.json = false;
+       s->far.clear();
+       c->choose.route = Route::kNear;
+     },
+     Route::kNear, Reason::kOffline, true},
     {"too hot",
      [](Signals* s, PolicyConfig* c) {
        s->device.thermal = ThermalLevel::kCritical;
@@ -264,6 +290,15 @@ const Rung kRungs[] = {
        c->choose.route = Route::kDraft;
      },
      Route::kNear, Reason::kRequest, true},
+    {"near is too slow for the request, and far is offline, refuse",
+     [](Signals* s, PolicyConfig* c) {
+       s->request.max_ttft_seconds = 1;
+       s->prompt.tokens = 1000;
+       s->far[0].health = Health::kUnreachable;
+       c->offline = OfflineAnswer::kRefuse;
+       c->choose.route = Route::kDraft;
+     },
+     Route::kNear, Reason::kOffline, true},
     {"near is too slow for the request, and the battery is below the floor",
      [](Signals* s, PolicyConfig* c) {
        s->request.max_ttft_seconds = 1;
@@ -317,6 +352,22 @@ INSTANTIATE_TEST_SUITE_P(Policy, Ladder, testing::ValuesIn(kRungs), [](const aut
   }
   return name;
 });
+
+// What the decision was and what it would rather have been, both.
+TEST(Detail, SaysWhatWasWantedAndWhatStoodAgainstIt) {
+  PolicyConfig config = ConfigOf(PolicyKind::kNetValue);
+  Signals s = PlainSignals();
+  s.request.max_ttft_seconds = 1;
+  s.prompt.tokens = 1000;
+  const std::string late = MustMake(config)->Choose(s).detail;
+  EXPECT_THAT(late, HasSubstr("max_ttft is 1.00 s; wanted near: P(near right) is unknown"));
+  s.request.max_ttft_seconds.reset();
+  s.device.battery = 0.1;
+  s.far[0].health = Health::kUnreachable;
+  config.device.battery_floor = 0.2;
+  EXPECT_THAT(MustMake(config)->Choose(s).detail,
+              HasSubstr("battery 0.10 is below the floor 0.20; home: unreachable; wanted near: "));
+}
 
 // Whatever the policy and the request say: nothing of a tainted turn leaves.
 TEST(Privacy, NothingLeavesUnderTaintAtAnyMoment) {
@@ -383,6 +434,9 @@ TEST(ScanText, FindsTheRulesKeywordsAndAllPii) {
   const TextFindings findings = MustMake(config)->ScanText("CONFIDENTIAL: call +49 30 901820");
   EXPECT_EQ(findings.keywords, std::vector<std::string>{"Confidential"});
   EXPECT_EQ(findings.pii, static_cast<PiiSet>(Pii::kPhone));
+  const TextFindings hidden = MustMake(config)->ScanText("CONFI\u200bDENTIAL: anna＠example.org");
+  EXPECT_EQ(hidden.keywords, findings.keywords);
+  EXPECT_EQ(hidden.pii, static_cast<PiiSet>(Pii::kEmail));
 }
 
 // --- money ---------------------------------------------------------------------------------------
@@ -528,6 +582,45 @@ TEST(Targets, ADraftIsHandedToTheNamedOneOrKept) {
     EXPECT_EQ(decision.flagged, finished);
     EXPECT_EQ(decision.target, "") << finished;
   }
+}
+
+// "home, while two are healthy": its failure turns the rule.
+TEST(Targets, TheNamedOneStaysTheOnlyOneWhenTheRuleHasTurned) {
+  for (Route kind : {Route::kFar, Route::kDraft}) {
+    NamedTarget at;
+    at.config.choose.route = kind;
+    at.config.rules[0].when.signal = "far_healthy";
+    at.config.rules[0].when.above = 1;
+    const auto policy = MustMake(at.config);
+    const Decision first = policy->Choose(at.signals);
+    ASSERT_EQ(first.target, "home");
+    at.signals.far[0].health = Health::kUnreachable;
+    EXPECT_EQ(policy->Choose(at.signals).target, "other");  // of a turn that begins so
+    at.signals.bound_target = first.bound_target;
+    const Decision later = policy->Choose(at.signals);
+    EXPECT_EQ(later.route, Route::kNear);
+    EXPECT_TRUE(later.flagged);
+    EXPECT_EQ(later.bound_target, "home");
+    at.signals.draft = DraftOf(16, true);
+    EXPECT_EQ(policy->Reconsider(at.signals).route, Route::kNear);
+    EXPECT_EQ(policy->Reconsider(at.signals).bound_target, "home");
+    EXPECT_EQ(policy->AcceptProbability(at.signals), std::optional<double>(1));
+  }
+}
+
+TEST(Targets, ARuleThatTurnsTrueBindsTheDraft) {
+  NamedTarget at;
+  at.config.rules[0].when.signal = "battery";
+  at.config.rules[0].when.above = 0.5;
+  const auto policy = MustMake(at.config);
+  at.signals.draft = DraftOf(16, false);
+  at.signals.device.battery = 0.6;
+  at.signals.bound_target = policy->Reconsider(at.signals).bound_target;
+  at.signals.device.battery = 0.4;
+  at.signals.draft->finished = true;
+  EXPECT_EQ(policy->Reconsider(at.signals).target, "home");
+  at.signals.bound_target.clear();
+  EXPECT_EQ(policy->Reconsider(at.signals).target, "other");
 }
 
 // --- rules that turn while a draft runs ----------------------------------------------------------

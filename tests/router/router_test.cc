@@ -255,6 +255,25 @@ TEST_F(RouterTest, AnInterruptedDraftIsContinuedWhenFarFails) {
   EXPECT_EQ(events->finished()->near_usage.completion_tokens, 3);
 }
 
+TEST_F(RouterTest, TheTargetThatARuleNamedIsRememberedWhenItFails) {
+  AddFar("other", Continuation::kExact);
+  std::string remembered;
+  policy->choose = [&](const Signals& signals) {
+    remembered = signals.bound_target;
+    if (!remembered.empty()) return To(Route::kNear);
+    Decision decision = To(Route::kFar, Reason::kRule, "home");
+    decision.bound_target = "home";
+    return decision;
+  };
+  auto events = Start(Ask("q"));
+  EXPECT_EQ(remembered, "");
+  far().last().Fail(absl::UnavailableError("x"));
+  EXPECT_EQ(remembered, "home");
+  near->last().Say("near").Finish();
+  EXPECT_EQ(events->finished()->text, "near");
+  EXPECT_EQ(far_sides["other"]->calls(), 0);
+}
+
 TEST_F(RouterTest, AnEmptyFarAnswerIsAFailure) {
   policy->choose = FarThenNear();
   auto events = Start(Ask("q"));

@@ -111,6 +111,9 @@ TEST(Pii, ACardIsFoundWhereverARunIsCut) {
   EXPECT_EQ(ScanPii("4111 1111 1111 1111 98765 43210 1 2 3 4 5 6 7 8 9"),
             Set({Pii::kCard, Pii::kPhone}));
   EXPECT_EQ(ScanPii("4111 1111 1111 1111 1 2 3 4 5 6 7 8 9 10 11 12"), Set({Pii::kCard}));
+  // And no number that begins before it ends among them.
+  EXPECT_EQ(ScanPii("030 4111 1111 1111 1111 1 2 3 4 5 6 7 8 9"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("1 2 3 030 4111 1111 1111 1111 1 2 3 4 5 6 7"), Set({Pii::kCard}));
 }
 
 TEST(Pii, ACalledNumberIsAPhoneNumberThoughItsDigitsSumLikeACard) {
@@ -139,19 +142,38 @@ TEST(Pii, NoSpellingHidesANumber) {
 
 TEST(Pii, WhatStandsAroundANumberIsNotOverrated) {
   EXPECT_EQ(ScanPii("visa-4111111111111111"), Set({Pii::kCard}));
-  EXPECT_EQ(ScanPii("Nr.4111111111111111.Danke"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("VISA.4111111111111111.Danke"), Set({Pii::kCard}));
+  EXPECT_EQ(ScanPii("Kreditkarten-Nr.4111111111111111"), Set({Pii::kCard}));
   EXPECT_EQ(ScanPii("0.4111111111111111"), PiiSet{0});
   EXPECT_EQ(ScanPii("12-4111111111111111"), PiiSet{0});
   EXPECT_EQ(ScanPii("build host 10.1.2.3"), Set({Pii::kIp}));
   EXPECT_EQ(ScanPii("release to 203.0.113.9"), Set({Pii::kIp}));
   EXPECT_EQ(ScanPii("\"version\": \"10.1.2.3\", rev. 10.1.2.3"), PiiSet{0});
+  EXPECT_EQ(ScanPii("conversion 10.1.2.3"), Set({Pii::kIp}));
+  EXPECT_EQ(ScanPii("the version host is 10.1.2.3"), Set({Pii::kIp}));
+}
+
+TEST(Pii, ANameWithANumberIsNoCard) {
+  for (const char* name : {"order_4111111111111111", "tracking no.4000000000006",
+                           "https://x.org/item-4000000000006.html", "img_4111111111111111.jpg",
+                           "id=user-4111111111111111", "visa_4111111111111111",
+                           "https://x.org/visa-4111111111111111", "visa-4111111111111111.png"}) {
+    EXPECT_EQ(ScanPii(name), PiiSet{0}) << name;
+  }
 }
 
 TEST(Pii, AddressesBesideRepositoriesAndUrls) {
   EXPECT_EQ(ScanPii("maria@correo.com.py"), Set({Pii::kEmail}));
   EXPECT_EQ(ScanPii("git@example.com"), Set({Pii::kEmail}));
   EXPECT_EQ(ScanPii("write to git@example.com: now"), Set({Pii::kEmail}));
-  EXPECT_EQ(ScanPii("git@example.com:~me/repo.git"), PiiSet{0});
+  EXPECT_EQ(ScanPii("mail git@example.com/"), Set({Pii::kEmail}));
+  EXPECT_EQ(ScanPii("https://x.example/?to=git@example.com"), Set({Pii::kEmail}));
+  for (const char* repository :
+       {"git@example.com:~me/repo.git", "git@github.com/org/repo",
+        "git clone ssh://git@github.com/org/repo.git", "git+ssh://git@github.com/org/repo.git",
+        "pip install git+https://git@github.com/org/repo", "ssh://git@github.com:22/org/repo"}) {
+    EXPECT_EQ(ScanPii(repository), PiiSet{0}) << repository;
+  }
   EXPECT_EQ(ScanPii("https://x.example/compose?to=mailto:anna@example.org"), Set({Pii::kEmail}));
   EXPECT_EQ(ScanPii("https://user:hunter22@example.com/x"), Set({Pii::kSecret}));
 }
