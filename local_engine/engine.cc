@@ -20,6 +20,7 @@ constexpr int kMaxThreads = 512;
 constexpr int kMaxSessions = 4096;
 constexpr int kMaxPrefillChunk = 8192;
 constexpr int kDefaultContext = 4096;
+constexpr int kLeastDefaultContext = 512;  // a shorter one is of so little use that it is asked for
 
 absl::Status CheckRange(const char* option, int value, int low, int high) {
   if (value >= low && value <= high) return absl::OkStatus();
@@ -36,6 +37,14 @@ absl::Status CheckOptions(const EngineOptions& options) {
         "EngineOptions::max_memory_bytes: ", options.max_memory_bytes, " is below 0")));
   }
   return status;
+}
+
+int LongestTokenBytes(const Tokenizer& tokenizer) {
+  size_t longest = 0;
+  for (int id = 0; id < tokenizer.vocabulary(); ++id) {
+    longest = std::max(longest, tokenizer.Bytes(id).size());
+  }
+  return static_cast<int>(longest);
 }
 
 ModelInfo Describe(const std::string& path, const Model& model, const SchedulerOptions& options) {
@@ -57,6 +66,7 @@ ModelInfo Describe(const std::string& path, const Model& model, const SchedulerO
   info.context_tokens = options.context;
   info.trained_context_tokens = model.config.trained_context;
   info.vocabulary = model.weights.vocabulary();
+  info.longest_token_bytes = LongestTokenBytes(*model.tokenizer);
   info.layers = model.config.layers;
   info.threads = options.threads;
   return info;
@@ -109,14 +119,36 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
   const std::shared_ptr<Scheduler> scheduler_;
 };
 
-// Positions of a session's KV cache.
-absl::StatusOr<int> ChooseContext(const EngineOptions& options, const ModelConfig& config) {
-  if (options.context_tokens == 0) return std::min(config.trained_context, kDefaultContext);
-  absl::Status status =
-      CheckRange("context_tokens", options.context_tokens, 0, config.trained_context);
-  if (status.ok()) return options.context_tokens;
-  return absl::InvalidArgumentError(
-      absl::StrCat(status.message(), " (the model was trained for ", config.trained_context, ")"));
+// What the scheduler is started with, but for the context.
+SchedulerOptions Scheduling(const EngineOptions& options, const KernelTable* kernels) {
+  SchedulerOptions scheduling;
+  scheduling.kernels = kernels;
+  scheduling.threads = options.threads > 0 ? options.threads : std::min(UsableCpus(), kMaxThreads);
+  scheduling.max_sessions = options.max_sessions;
+  scheduling.prefill_chunk = options.prefill_chunk;
+  scheduling.layer_observer = options.layer_observer;
+  return scheduling;
+}
+
+// Positions of a session's KV cache: those asked for, or else as many as there is memory for.
+absl::StatusOr<int> ChooseContext(const EngineOptions& options, const Model& model,
+                                  const SchedulerOptions& scheduling) {
+  const int trained = model.config.trained_context;
+  const absl::Status status = CheckRange("context_tokens", options.context_tokens, 0, trained);
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(status.message(), " (the model was trained for ", trained, ")"));
+  }
+  const bool chosen = options.context_tokens > 0;
+  const int most = chosen ? options.context_tokens : std::min(trained, kDefaultContext);
+  const int least = chosen ? most : std::min(most, kLeastDefaultContext);
+  return FitContext(model.config, model.weights.vocabulary(),
+                    {.context = most,
+                     .sessions = scheduling.max_sessions,
+                     .rows = scheduling.prefill_chunk + scheduling.max_sessions,
+                     .threads = scheduling.threads,
+                     .kernels = scheduling.kernels},
+                    least, options.max_memory_bytes);
 }
 
 }  // namespace
@@ -131,22 +163,10 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   if (!kernels.ok()) return kernels.status();
   absl::StatusOr<std::shared_ptr<const Model>> model = LoadModel(path);
   if (!model.ok()) return model.status();
-  absl::StatusOr<int> context = ChooseContext(options, (*model)->config);
+  SchedulerOptions scheduling = Scheduling(options, *kernels);
+  const absl::StatusOr<int> context = ChooseContext(options, **model, scheduling);
   if (!context.ok()) return context.status();
-  status = CheckMemory((*model)->config, (*model)->weights.vocabulary(),
-                       {.context = *context,
-                        .sessions = options.max_sessions,
-                        .rows = options.prefill_chunk + options.max_sessions},
-                       options.max_memory_bytes);
-  if (!status.ok()) return status;
-
-  SchedulerOptions scheduling;
-  scheduling.kernels = *kernels;
-  scheduling.threads = options.threads > 0 ? options.threads : std::min(UsableCpus(), kMaxThreads);
   scheduling.context = *context;
-  scheduling.max_sessions = options.max_sessions;
-  scheduling.prefill_chunk = options.prefill_chunk;
-  scheduling.layer_observer = options.layer_observer;
   absl::StatusOr<std::shared_ptr<Scheduler>> scheduler = Scheduler::Start(*model, scheduling);
   if (!scheduler.ok()) return scheduler.status();
   ModelInfo info = Describe(path, **model, scheduling);

@@ -32,12 +32,15 @@
 namespace nearfar {
 
 struct EngineOptions {
-  int threads = 0;          // 0 = one per core that this process may use, within its CPU quota
-  int context_tokens = 0;   // KV positions of a session; 0 = min(model's own, 4096)
+  int threads = 0;  // 0 = one per core that this process may use, within its CPU quota
+  // KV positions of a session; 0 = min(model's own, 4096), or as many of them, at least 512, as
+  // max_memory_bytes allows.
+  int context_tokens = 0;
   int max_sessions = 4;     // live sessions; NewSession fails beyond
   int prefill_chunk = 128;  // prompt tokens computed in one pass, so that other sessions get a turn
   // Most that activations and the KV caches of max_sessions full sessions may come to hold; the
-  // mapped file is not counted. 0 = 80 % of the machine's memory, where that is known.
+  // mapped file is not counted. 0 = 80 % of the machine's memory, or of what the control group
+  // leaves of it, where that is known.
   int64_t max_memory_bytes = 0;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
@@ -61,6 +64,7 @@ struct ModelInfo {
   int context_tokens = 0;  // of a session
   int trained_context_tokens = 0;
   int vocabulary = 0;
+  int longest_token_bytes = 0;  // of the text that one token says
   int layers = 0;
   int threads = 0;
 };

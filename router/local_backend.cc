@@ -21,8 +21,6 @@ namespace {
 
 constexpr double kNewest = 0.3;   // weight of the newest measurement in a moving average
 constexpr int kFewestTokens = 4;  // below, a measurement is mostly noise
-// A text this much longer than the context does not fit, whatever its tokens are.
-constexpr int64_t kMostBytesPerToken = 64;
 constexpr int64_t kLikelyBytesPerToken = 4;
 // Failures in a row after which the engine is left alone, and for how long.
 constexpr int kMostFailures = 3;
@@ -113,14 +111,24 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
     std::shared_ptr<Session> session;
   };
 
-  // A session, or Unavailable. An idle one that had to go for it is left in *evicted: to be freed
-  // without the lock, and only then is there room.
+  // A session, or Unavailable. An idle one that had to go for it is left in *evicted: for Free, and
+  // only then is there room.
   absl::StatusOr<std::shared_ptr<Session>> Acquire(const std::string& key,
                                                    std::shared_ptr<Session>* evicted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Returns the session that goes for it, if any: to be freed without the lock.
+  // Returns the session that goes for it, if any.
   std::shared_ptr<Session> Keep(const std::string& key, std::shared_ptr<Session> session)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A session is freed without the lock: unmapping takes time. Until then it keeps its place in the
+  // engine, so it is counted from where it leaves under the lock.
+  std::shared_ptr<Session> Leaving(std::shared_ptr<Session> session)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of one that Leaving counted, or of none.
+  void Free(std::shared_ptr<Session> session) ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasRoomOrRuns() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return freeing_ == 0 || running_ > 0;
+  }
+  bool AwaitFreed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Prepare(BackendRequest request, Job* job) const;
   absl::Status Launch(const std::shared_ptr<Job>& job, std::shared_ptr<Session>* freed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -129,7 +137,7 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
   void RefuseLate();
   void Pump();
   void Measure(const GenerateResult& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CountFailure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountFailure(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::shared_ptr<Engine> engine_;
   LocalBackendOptions options_;
@@ -137,6 +145,7 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
   std::list<Idle> idle_ ABSL_GUARDED_BY(mu_);  // least recently used first
   std::deque<std::shared_ptr<Job>> queue_ ABSL_GUARDED_BY(mu_);
   int running_ ABSL_GUARDED_BY(mu_) = 0;
+  int freeing_ ABSL_GUARDED_BY(mu_) = 0;  // sessions that left, and still have their place
   BackendSpeed speed_ ABSL_GUARDED_BY(mu_);
   int failures_ ABSL_GUARDED_BY(mu_) = 0;  // in a row
   absl::Time resting_until_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
@@ -215,8 +224,8 @@ absl::Status LocalBackend::Prepare(BackendRequest request, Job* job) const {
       ContentBytes(request.messages) + static_cast<int64_t>(request.assistant_prefix.size());
   if (CannotFit(bytes, engine_->info())) {
     return absl::OutOfRangeError(absl::StrCat("the conversation has ", bytes,
-                                              " bytes, far more than the context's ",
-                                              engine_->info().context_tokens, " tokens hold"));
+                                              " bytes, more than the context's ",
+                                              engine_->info().context_tokens, " tokens can hold"));
   }
   absl::StatusOr<std::vector<int32_t>> prompt =
       engine_->TokenizeChat(TurnsOf(request.messages, request.format), request.assistant_prefix);
@@ -238,15 +247,42 @@ absl::Status LocalBackend::Queue(const std::shared_ptr<Job>& job) {
   return absl::OkStatus();
 }
 
+std::shared_ptr<Session> LocalBackend::Leaving(std::shared_ptr<Session> session) {
+  if (session != nullptr) ++freeing_;
+  return session;
+}
+
+void LocalBackend::Free(std::shared_ptr<Session> session) {
+  if (session == nullptr) return;
+  session.reset();
+  absl::MutexLock hold(&mu_);
+  --freeing_;
+}
+
+// For one that finds every session in use. False if nothing is being freed, or a job runs: then its
+// end is what to wait for. Otherwise nobody would come back to a job that waits, so it is waited
+// for here: no longer than another thread takes to unmap a cache.
+bool LocalBackend::AwaitFreed() {
+  if (HasRoomOrRuns()) return false;
+  mu_.Await(absl::Condition(this, &LocalBackend::HasRoomOrRuns));
+  return true;
+}
+
 absl::Status LocalBackend::LaunchOrQueue(const std::shared_ptr<Job>& job) {
   while (true) {
-    std::shared_ptr<Session> freed;  // outlives the lock
-    absl::MutexLock hold(&mu_);
-    if (!queue_.empty()) return Queue(job);
-    absl::Status launched = Launch(job, &freed);
+    std::shared_ptr<Session> freed;
+    absl::Status launched;
+    {
+      absl::MutexLock hold(&mu_);
+      if (!queue_.empty()) return Queue(job);
+      launched = Launch(job, &freed);
+      if (absl::IsUnavailable(launched) && !freed) {
+        if (AwaitFreed()) continue;
+        return running_ > 0 ? Queue(job) : launched;
+      }
+    }
+    Free(std::move(freed));
     if (!absl::IsUnavailable(launched)) return launched;
-    if (freed) continue;
-    return running_ > 0 ? Queue(job) : launched;
   }
 }
 
@@ -265,8 +301,9 @@ absl::Status LocalBackend::Launch(const std::shared_ptr<Job>& job,
   --running_;
   job->state = Job::State::kEnded;
   job->session.reset();
-  *freed = *std::move(session);
-  if (!job->session_key.empty()) *freed = Keep(job->session_key, std::move(*freed));
+  std::shared_ptr<Session> unused = *std::move(session);
+  if (!job->session_key.empty()) unused = Keep(job->session_key, std::move(unused));
+  *freed = Leaving(std::move(unused));
   return started;
 }
 
@@ -284,7 +321,7 @@ absl::StatusOr<std::shared_ptr<Session>> LocalBackend::Acquire(const std::string
   if (session.ok()) return std::shared_ptr<Session>(*std::move(session));
   if (!absl::IsResourceExhausted(session.status())) return session.status();
   if (!idle_.empty()) {
-    *evicted = std::move(idle_.front().session);
+    *evicted = Leaving(std::move(idle_.front().session));
     idle_.pop_front();
   }
   return absl::UnavailableError(session.status().message());
@@ -307,7 +344,7 @@ std::shared_ptr<Session> LocalBackend::Keep(const std::string& key,
 }
 
 void LocalBackend::Cancel(const std::shared_ptr<Job>& job) {
-  std::shared_ptr<Session> session;  // freed without the lock
+  std::shared_ptr<Session> session;
   bool was_queued = false;
   {
     absl::MutexLock hold(&mu_);
@@ -317,10 +354,10 @@ void LocalBackend::Cancel(const std::shared_ptr<Job>& job) {
       job->state = Job::State::kEnded;
       queue_.erase(std::remove(queue_.begin(), queue_.end(), job), queue_.end());
     }
-    session = std::exchange(job->session, nullptr);
+    session = Leaving(std::exchange(job->session, nullptr));
   }
   // Gone with its slot and its KV cache; the engine's OnDone follows before the next layer.
-  session.reset();
+  Free(std::move(session));
   if (was_queued) job->sink->OnError(Cancelled());
 }
 
@@ -329,13 +366,13 @@ void LocalBackend::TellStarted(const Job& job, int prompt_tokens) const {
 }
 
 void LocalBackend::OnDone(const std::shared_ptr<Job>& job, const GenerateResult& result) {
-  std::shared_ptr<Session> session;  // freed without the lock
+  std::shared_ptr<Session> session;
   {
     absl::MutexLock hold(&mu_);
     --running_;
     job->state = Job::State::kEnded;
     session = std::exchange(job->session, nullptr);
-    if (result.reason == StopReason::kError) CountFailure();
+    if (result.reason == StopReason::kError) CountFailure(result.status);
     const bool whole =
         result.reason != StopReason::kCancelled && result.reason != StopReason::kError;
     if (whole) {
@@ -344,8 +381,9 @@ void LocalBackend::OnDone(const std::shared_ptr<Job>& job, const GenerateResult&
       if (session && !job->session_key.empty())
         session = Keep(job->session_key, std::move(session));
     }
+    session = Leaving(std::move(session));
   }
-  session.reset();
+  Free(std::move(session));
   Pump();
   if (result.reason == StopReason::kCancelled) return job->sink->OnError(Cancelled());
   if (result.reason == StopReason::kError) return job->sink->OnError(ErrorOf(result.status));
@@ -383,7 +421,7 @@ void LocalBackend::RefuseLate() {
 void LocalBackend::Pump() {
   RefuseLate();
   while (true) {
-    std::shared_ptr<Session> freed;  // outlives the lock
+    std::shared_ptr<Session> freed;
     std::shared_ptr<Job> job;
     absl::Status launched;
     {
@@ -391,17 +429,26 @@ void LocalBackend::Pump() {
       if (queue_.empty()) return;
       job = queue_.front();
       launched = Launch(job, &freed);
-      if (absl::IsUnavailable(launched) && freed) continue;
+      const bool is_full = absl::IsUnavailable(launched) && !freed;
+      if (is_full && AwaitFreed()) continue;
       // Somebody else took the session; the jobs that run will be back here.
-      if (absl::IsUnavailable(launched) && running_ > 0) return;
-      queue_.pop_front();
-      if (!launched.ok()) job->state = Job::State::kEnded;
+      if (is_full && running_ > 0) return;
+      if (absl::IsUnavailable(launched) && freed) {
+        job = nullptr;  // tried again once there is room
+      } else {
+        queue_.pop_front();
+        if (!launched.ok()) job->state = Job::State::kEnded;
+      }
     }
-    if (!launched.ok()) job->sink->OnError(ErrorOf(launched));
+    Free(std::move(freed));
+    if (job != nullptr && !launched.ok()) job->sink->OnError(ErrorOf(launched));
   }
 }
 
-void LocalBackend::CountFailure() {
+// What ran out (memory, most likely) says nothing of the engine: the next generation may do with
+// less, and is told so itself if not.
+void LocalBackend::CountFailure(const absl::Status& status) {
+  if (!absl::IsDataLoss(status) && !absl::IsInternal(status)) return;
   if (++failures_ >= kMostFailures) resting_until_ = options_.now() + kRest;
 }
 
@@ -445,7 +492,7 @@ std::shared_ptr<Backend> MakeLocalBackend(std::shared_ptr<Engine> engine,
 }
 
 bool CannotFit(int64_t bytes, const ModelInfo& info) {
-  return bytes > kMostBytesPerToken * info.context_tokens;
+  return bytes > int64_t{info.longest_token_bytes} * info.context_tokens;
 }
 
 ModelBinding BindingOf(const ModelInfo& info) {

@@ -7,7 +7,8 @@
 
 #include <cstdint>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "local_engine/kernels/kernel_table.h"
 #include "local_engine/model/config.h"
 
 namespace nearfar {
@@ -16,19 +17,24 @@ struct MemoryNeed {
   int context = 0;   // positions of a session
   int sessions = 0;  // full ones, at once
   int rows = 0;      // of one pass
+  int threads = 0;   // each works in memory of its own
+  const KernelTable* kernels = nullptr;
 };
 
 // Bytes, as floating point: products of what a lying file says do not fit in 64 bits.
 
 // Keys and values of one sequence that fills its context.
 double KvCacheBytes(const ModelConfig& config, int context);
-// What one pass works in, and the table of rotations; not less than it is.
+// What the Transformer of this need holds; not less than it is.
 double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need);
 
-// `limit` in bytes; 0 = 80 % of the machine's memory, no limit where that is not known.
+// The longest context with which `need` stays within `limit`: need.context, or less where that is
+// too much, but never less than `least`. `limit` in bytes; 0 = 80 % of the memory that this process
+// may use, no limit where that is not known. The cache of an evaluation (Engine::Logits) is not
+// counted: it fails by itself. 1 <= least <= need.context.
 // Errors: ResourceExhausted (says what is needed, what there is and what to lower).
-absl::Status CheckMemory(const ModelConfig& config, int vocabulary, const MemoryNeed& need,
-                         int64_t limit);
+absl::StatusOr<int> FitContext(const ModelConfig& config, int vocabulary, const MemoryNeed& need,
+                               int least, int64_t limit);
 
 }  // namespace nearfar
 

@@ -101,6 +101,16 @@ absl::Status Transformer::Allocate(ActivationForms forms, int context, int max_r
   return status;
 }
 
+int64_t Transformer::bytes() const {
+  size_t total = rows_.capacity() * sizeof(Row) + positions_.capacity() * sizeof(int32_t) +
+                 ids_.capacity() * sizeof(int32_t) + items_.capacity() * sizeof(AttentionItem);
+  for (const AlignedBuffer* buffer : {&rope_table_, &residual_, &query_, &key_, &value_, &attended_,
+                                      &gate_, &up_, &delta_, &logits_}) {
+    total += buffer->size();
+  }
+  return static_cast<int64_t>(total) + input_.bytes() + workspace_.bytes();
+}
+
 void Transformer::Forward(absl::Span<PassSlice> slices, PassObserver& observer) {
   GatherRows(slices);
   ExtendRopeTable();

@@ -62,6 +62,8 @@ class Transformer {
   // two layers when all are. Logits may be NaN or infinite if the weights are broken.
   void Forward(absl::Span<PassSlice> slices, PassObserver& observer);
 
+  int64_t bytes() const;  // held memory; no pass changes it
+
  private:
   struct Row {
     int slice;

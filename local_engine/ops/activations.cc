@@ -52,6 +52,15 @@ absl::StatusOr<Activations> Activations::Create(ActivationForms forms, int64_t t
   return x;
 }
 
+int64_t Activations::BytesOf(ActivationForms forms, int64_t tokens, int64_t width) {
+  const Sizes sizes = SizesOf(forms, tokens, width);
+  return static_cast<int64_t>(sizes.values + sizes.blocks + sizes.floats);
+}
+
+int64_t Activations::bytes() const {
+  return static_cast<int64_t>(values_.size() + blocks_.size() + floats_.size());
+}
+
 void Activations::Reshape(int64_t tokens, int64_t width) {
   tokens_ = tokens;
   width_ = width;

@@ -30,6 +30,8 @@ class Activations {
   // Room for any shape up to [tokens, width]. Keeping both forms (the default of ActivationForms)
   // is always right; FormsFor saves the memory of an unused one. Errors: ResourceExhausted.
   static absl::StatusOr<Activations> Create(ActivationForms forms, int64_t tokens, int64_t width);
+  // Bytes that Create allocates for it.
+  static int64_t BytesOf(ActivationForms forms, int64_t tokens, int64_t width);
 
   // No room.
   Activations() = default;
@@ -41,6 +43,7 @@ class Activations {
   int64_t width() const { return width_; }
   int64_t blocks_per_token() const { return (width_ + kActivationBlock - 1) / kActivationBlock; }
   ActivationForms forms() const { return forms_; }
+  int64_t bytes() const;  // held memory
 
   // Places of one token; nullptr where the form is not kept.
   int8_t* values(int64_t token);

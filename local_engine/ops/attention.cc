@@ -1,9 +1,10 @@
 // Attention: which query rows share a read of which part of the KV cache.
 //
 // Items that follow each other and look at the same cache (the tokens of a prefill) form a block;
-// a block and a KV head share each read of keys and values among all their query rows. Where single
-// items give too few jobs for the threads (decoding at depth), the parts of the positions are jobs
-// too. Parts are folded in order in either case, so both ways give the same bits.
+// a block and a KV head share each read of keys and values among all their query rows. Where these
+// are too few jobs for the threads (decoding at depth, or a short message behind a long prefix that
+// is cached), the parts of the positions are jobs too. Parts are folded in order in either case, so
+// both ways give the same bits.
 // Held by tests/local_engine/ops/attention_test.cc.
 
 #include <algorithm>
@@ -20,9 +21,6 @@ namespace {
 
 // Fewer jobs than this for each thread, and a slow one holds the others.
 constexpr int64_t kJobsPerThread = 4;
-// Query rows of the least block: below, reading keys and values costs more than what is done with
-// them.
-constexpr int64_t kLeastBlockRows = 32;
 
 int64_t Parts(int64_t length) { return (length + kAttentionPart - 1) / kAttentionPart; }
 
@@ -32,7 +30,7 @@ int64_t ItemsOfBlock(const OpContext& context, const AttentionShape& shape, int6
   const int64_t most = std::max<int64_t>(kAttentionBlockRows / group, 1);
   if (context.pool->size() == 1) return most;
   const int64_t fair = items * shape.kv_heads / (kJobsPerThread * context.pool->size());
-  return std::clamp(fair, std::max<int64_t>(kLeastBlockRows / group, 1), most);
+  return std::clamp(fair, std::max<int64_t>(kAttentionLeastBlockRows / group, 1), most);
 }
 
 // Fills `blocks`; returns how many there are.
@@ -149,16 +147,21 @@ AttentionPiece Next(AttentionPiece piece, const AttentionShape& shape,
   return {piece.block + 1, 0, 0};
 }
 
-// A job is a block of one item, a KV head and a part; then the parts of each block and head are
-// folded. In rounds, so that any depth fits into the memory that there is.
+// A job is a block, a KV head and a part; then the parts of each block and head are folded. In
+// rounds, so that any depth fits into the memory that there is.
 void RunSplitRows(const OpContext& context, const AttentionShape& shape, const AttentionJob& job,
                   absl::Span<const AttentionBlock> blocks, const AttentionSharedMemory& memory) {
-  const int64_t floats = job.floats(blocks[0]);
+  int64_t items = 1, floats = 0;  // of the largest block
+  for (const AttentionBlock& block : blocks) {
+    items = std::max(items, block.count);
+    floats = std::max(floats, job.floats(block));
+  }
+  const int64_t most_pieces = memory.most_pieces / items;
+  assert(most_pieces > 0);
   AttentionPiece next = {0, 0, 0};
   while (next.block < static_cast<int64_t>(blocks.size())) {
     int64_t count = 0;
-    for (; count < memory.most_pieces && next.block < static_cast<int64_t>(blocks.size());
-         ++count) {
+    for (; count < most_pieces && next.block < static_cast<int64_t>(blocks.size()); ++count) {
       memory.pieces[count] = next;
       next = Next(next, shape, blocks);
     }
@@ -172,7 +175,7 @@ void RunSplitRows(const OpContext& context, const AttentionShape& shape, const A
       const AttentionBlock& block = blocks[piece.block];
       const float* mine = memory.states + i * floats;
       if (piece.part == 0) {
-        std::memcpy(memory.total, mine, static_cast<size_t>(floats) * sizeof(float));
+        std::memcpy(memory.total, mine, static_cast<size_t>(job.floats(block)) * sizeof(float));
       } else {
         job.Fold(block, memory.total, mine);
       }
@@ -196,8 +199,11 @@ void Attention(const OpContext& context, const AttentionShape& shape,
   AttentionBlock* const end =
       blocks + MakeBlocks(items, ItemsOfBlock(context, shape, items.size()), blocks);
 
-  const auto is_deep = [](const AttentionBlock& block) {
-    return block.count == 1 && Parts(block.length) > 1;
+  // Folding the parts of larger blocks costs time on one thread: worth it where others have no job.
+  // Such blocks are least ones: larger are made only where there are jobs for all.
+  const bool some_idle = (end - blocks) * shape.kv_heads < threads;
+  const auto is_deep = [&](const AttentionBlock& block) {
+    return (block.count == 1 || some_idle) && Parts(block.length) > 1;
   };
   const int64_t deep_jobs = std::count_if(blocks, end, is_deep) * shape.kv_heads;
   const bool split = threads > 1 && deep_jobs < kJobsPerThread * threads;

@@ -15,9 +15,11 @@ namespace nearfar {
 
 // Query rows of a block, about: items times heads of a group.
 constexpr int64_t kAttentionBlockRows = 128;
-// Pieces of a decode at depth for each worker that are computed before they are folded: enough that
-// the threads seldom wait for each other, few enough that their memory does not grow with the
-// depth.
+// Of the least block: below, reading keys and values costs more than what is done with them.
+constexpr int64_t kAttentionLeastBlockRows = 32;
+// Pieces of a decode at depth for each worker that are computed before they are folded (of a larger
+// block as many as fit into their memory): enough that the threads seldom wait for each other, few
+// enough that their memory does not grow with the depth.
 constexpr int64_t kAttentionPiecesPerWorker = 32;
 
 // Items [first, first + count) of one cache.
@@ -86,21 +88,21 @@ struct AttentionWorkerMemory {
 struct AttentionSharedMemory {
   AttentionSharedMemory(const KernelTable& kernels, const AttentionShape& shape, int64_t items,
                         int workers, uint8_t* memory) {
-    const int64_t state =
-        shape.heads / shape.kv_heads * kernels.attention_state_floats(shape.head_width);
+    const int64_t group = shape.heads / shape.kv_heads;
+    const int64_t state = kernels.attention_state_floats(shape.head_width);
     most_pieces = kAttentionPiecesPerWorker * workers;
     MemoryPlan plan(memory);
     blocks = plan.Take<AttentionBlock>(items);
     pieces = plan.Take<AttentionPiece>(most_pieces);
-    states = plan.Take<float>(most_pieces * state);
-    total = plan.Take<float>(state);
+    states = plan.Take<float>(most_pieces * group * state);
+    total = plan.Take<float>(std::max(kAttentionLeastBlockRows, group) * state);
     bytes = plan.bytes();
   }
 
   AttentionBlock* blocks;  // [items]
   AttentionPiece* pieces;  // [most_pieces]
   float* states;           // [most_pieces, rows of one item, state]
-  float* total;            // [rows of one item, state]
+  float* total;            // [rows of a least block, state]
   int64_t most_pieces;
   int64_t bytes;
 };

@@ -16,7 +16,15 @@ int64_t WorkerBytes(const KernelTable& kernels, const WorkspaceShape& shape) {
   return WholeLines(most);
 }
 
+int64_t SharedBytes(const KernelTable& kernels, int workers, const WorkspaceShape& shape) {
+  return AttentionSharedMemory(kernels, shape.attention, shape.items, workers, nullptr).bytes;
+}
+
 }  // namespace
+
+int64_t Workspace::BytesOf(const KernelTable& kernels, int workers, const WorkspaceShape& shape) {
+  return WorkerBytes(kernels, shape) * workers + SharedBytes(kernels, workers, shape);
+}
 
 absl::StatusOr<Workspace> Workspace::Create(const KernelTable& kernels, int workers,
                                             const WorkspaceShape& shape) {
@@ -26,8 +34,8 @@ absl::StatusOr<Workspace> Workspace::Create(const KernelTable& kernels, int work
       AlignedBuffer::Create(static_cast<size_t>(workspace.worker_bytes_ * workers));
   if (!of_workers.ok()) return of_workers.status();
   workspace.workers_ = *std::move(of_workers);
-  absl::StatusOr<AlignedBuffer> shared = AlignedBuffer::Create(static_cast<size_t>(
-      AttentionSharedMemory(kernels, shape.attention, shape.items, workers, nullptr).bytes));
+  absl::StatusOr<AlignedBuffer> shared =
+      AlignedBuffer::Create(static_cast<size_t>(SharedBytes(kernels, workers, shape)));
   if (!shared.ok()) return shared.status();
   workspace.shared_ = *std::move(shared);
   return workspace;

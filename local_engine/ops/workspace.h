@@ -27,6 +27,10 @@ class Workspace {
   // For a pool of `workers` threads. Errors: ResourceExhausted.
   static absl::StatusOr<Workspace> Create(const KernelTable& kernels, int workers,
                                           const WorkspaceShape& shape);
+  // Bytes that Create allocates for it.
+  static int64_t BytesOf(const KernelTable& kernels, int workers, const WorkspaceShape& shape);
+
+  int64_t bytes() const { return static_cast<int64_t>(workers_.size() + shared_.size()); }
 
   // At least `bytes` bytes aligned to 64, whose content lives until the worker's next call.
   uint8_t* OfWorker(int worker, int64_t bytes);

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "router/catalogue.h"
 
 namespace nearfar::cli {
@@ -30,6 +31,13 @@ absl::StatusOr<std::string> AnyModelFile() {
                                           " (scripts/models.sh fetches the default ones)"));
 }
 
+// What the engine says of its options, by the names that they have here.
+std::string InFlags(absl::string_view message) {
+  return absl::StrReplaceAll(message, {{"EngineOptions::context_tokens", "--context"},
+                                       {"EngineOptions::threads", "--threads"},
+                                       {"EngineOptions::kernels", "--kernels"}});
+}
+
 }  // namespace
 
 void EngineFlags::Declare(CLI::App* app) {
@@ -48,9 +56,11 @@ absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
   options.threads = flags.threads;
   options.context_tokens = flags.context_tokens;
   options.kernels = flags.kernels;
+  options.max_sessions = 1;  // a person asks one thing at a time
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);
   if (engine.ok() || absl::StrContains(engine.status().message(), *path)) return engine;
-  return absl::Status(engine.status().code(), absl::StrCat(*path, ": ", engine.status().message()));
+  return absl::Status(engine.status().code(),
+                      absl::StrCat(*path, ": ", InFlags(engine.status().message())));
 }
 
 std::string ModelNameOf(const ModelInfo& info) {

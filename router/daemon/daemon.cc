@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "policies/policy.h"
 #include "router/decision_log.h"
 #include "router/ledger.h"
@@ -89,8 +90,10 @@ absl::Status Daemon::OpenNear() {
   options.kernels = config_.kernels;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(config_.model_path, options);
   if (!engine.ok()) {
-    return absl::Status(engine.status().code(),
-                        absl::StrCat(config_.model_path, ": ", engine.status().message()));
+    // Its options are keys of the same names here.
+    const std::string why =
+        absl::StrReplaceAll(engine.status().message(), {{"EngineOptions::", "model."}});
+    return absl::Status(engine.status().code(), absl::StrCat(config_.model_path, ": ", why));
   }
   engine_ = *std::move(engine);
   LocalBackendOptions near;

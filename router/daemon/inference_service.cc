@@ -182,8 +182,8 @@ grpc::ServerUnaryReactor* InferenceService::CountTokens(grpc::CallbackServerCont
     if (CannotFit(bytes, model)) {
       return call->Finish(
           grpc::Status(grpc::StatusCode::OUT_OF_RANGE,
-                       absl::StrCat("messages: ", bytes, " bytes are far more than the context's ",
-                                    model.context_tokens, " tokens hold; send less")));
+                       absl::StrCat("messages: ", bytes, " bytes are more than the context's ",
+                                    model.context_tokens, " tokens can hold; send less")));
     }
     const auto ids = options_.engine->TokenizeChat(turns, request->assistant_prefix());
     if (ids.ok()) response->set_tokens(static_cast<int64_t>(ids->size()));

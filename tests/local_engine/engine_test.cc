@@ -61,6 +61,14 @@ INSTANTIATE_TEST_SUITE_P(All, EveryFormat, ::testing::ValuesIn(AllModels()),
 
 // ---- What it says.
 
+int LongestText(const Engine& engine) {
+  size_t longest = 0;
+  for (int32_t id = 0; id < engine.info().vocabulary; ++id) {
+    longest = std::max(longest, engine.Detokenize({id}).size());
+  }
+  return static_cast<int>(longest);
+}
+
 TEST(EngineInfo, DescribesTheModel) {
   const TinyModelOptions options = {.weights = DType::kQ4_1, .layers = 3, .context = 300};
   const std::string path = testing::WriteTinyModel(options, "info.gguf");
@@ -80,6 +88,7 @@ TEST(EngineInfo, DescribesTheModel) {
   EXPECT_EQ(info.context_tokens, 300);
   EXPECT_EQ(info.trained_context_tokens, 300);
   EXPECT_EQ(info.vocabulary, static_cast<int>(testing::TheTinyVocabulary().tokens.size()));
+  EXPECT_EQ(info.longest_token_bytes, LongestText(*engine));
   EXPECT_EQ(info.layers, 3);
   EXPECT_EQ(info.threads, 3);
 }
@@ -119,9 +128,25 @@ TEST(EngineOptionsAreChecked, AndNamed) {
 TEST(EngineOpen, HoldsNoMoreMemoryThanAllowed) {
   const std::string path = testing::WriteTinyModel({});
   EXPECT_TRUE(Engine::Open(path, {.threads = 1, .max_memory_bytes = 64 << 20}).ok());
-  const auto engine = Engine::Open(path, {.threads = 1, .max_memory_bytes = 1 << 20});
+  const auto engine = Engine::Open(path, {.threads = 1, .max_memory_bytes = 1 << 19});
   EXPECT_EQ(engine.status().code(), absl::StatusCode::kResourceExhausted) << engine.status();
-  EXPECT_THAT(engine.status().message(), HasSubstr("1 MiB are allowed (max_memory_bytes)"));
+  EXPECT_THAT(engine.status().message(),
+              HasSubstr("1 MiB are allowed (EngineOptions::max_memory_bytes)"));
+}
+
+TEST(EngineOpen, TakesTheLongestContextThatThereIsMemoryFor) {
+  const std::string path = testing::WriteTinyModel({.context = 4096});
+  EngineOptions options = {.threads = 1, .max_sessions = 1, .max_memory_bytes = 64 << 20};
+  EXPECT_EQ(Engine::Open(path, options).value()->info().context_tokens, 4096);
+  options.max_memory_bytes = 1 << 20;
+  const int fits = Engine::Open(path, options).value()->info().context_tokens;
+  EXPECT_LT(fits, 4096);
+  EXPECT_GE(fits, 512);
+  options.context_tokens = fits;
+  EXPECT_TRUE(Engine::Open(path, options).ok());
+  options.context_tokens = fits + 1;
+  EXPECT_EQ(Engine::Open(path, options).status().code(), absl::StatusCode::kResourceExhausted)
+      << "what is asked for is not lowered in silence";
 }
 
 TEST(EngineOpen, NamesAMissingFile) {

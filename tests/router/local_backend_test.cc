@@ -7,10 +7,12 @@
 
 #include <cstdio>
 #include <limits>
+#include <thread>
 
 #include "absl/synchronization/mutex.h"
 #include "policies/estimators/prompt_features.h"
 #include "tests/testing/fake_clock.h"
+#include "tests/testing/fake_engine.h"
 #include "tests/testing/tiny_model.h"
 
 namespace nearfar {
@@ -102,6 +104,14 @@ class LocalBackendTest : public ::testing::Test {
     backend_options.now = clock.function();
     backend = MakeLocalBackend(engine, backend_options);
   }
+  std::shared_ptr<testing::FakeEngine> OpenFake(testing::FakeEngine::Options options,
+                                                int kept_sessions) {
+    auto fake = std::make_shared<testing::FakeEngine>(std::move(options));
+    backend_options.kept_sessions = kept_sessions;
+    backend_options.now = clock.function();
+    backend = MakeLocalBackend(fake, backend_options);
+    return fake;
+  }
   static BackendRequest Ask(const std::string& text, const std::string& key = "") {
     BackendRequest request;
     request.session_key = key;
@@ -189,14 +199,23 @@ TEST_F(LocalBackendTest, BadAndTooLongPromptsAreErrorsOfTheirKind) {
 
 TEST_F(LocalBackendTest, ATextFarBeyondTheContextIsNotEvenTokenized) {
   Open(2, 0);
-  const int64_t bytes = 65 * engine->info().context_tokens;
-  EXPECT_TRUE(CannotFit(bytes, engine->info()));
-  EXPECT_FALSE(CannotFit(bytes / 2, engine->info()));
+  const ModelInfo& info = engine->info();
+  const int64_t bytes = int64_t{info.longest_token_bytes} * info.context_tokens + 1;
+  EXPECT_TRUE(CannotFit(bytes, info));
+  EXPECT_FALSE(CannotFit(bytes - 1, info));
   BackendRequest request = Ask("continue");
   request.assistant_prefix = std::string(bytes, ' ');
   const std::optional<BackendError> error = Start(request)->error();
   EXPECT_EQ(error->kind, ErrorKind::kContextTooLong);
   EXPECT_NE(error->status.message().find("bytes"), absl::string_view::npos) << error->status;
+}
+
+// Some vocabularies have tokens of so many spaces: a screen of indentation is not refused unread.
+TEST_F(LocalBackendTest, ATextOfTheLongestTokensIsTokenized) {
+  ModelInfo info;
+  info.context_tokens = 512;
+  info.longest_token_bytes = 128;
+  EXPECT_FALSE(CannotFit(100 * 512, info));
 }
 
 // Holds the engine in front of a layer until it is let go.
@@ -317,6 +336,72 @@ TEST_F(LocalBackendTest, AnEngineThatFailsAgainAndAgainIsLeftAloneForAWhile) {
   EXPECT_EQ(backend->health(), Health::kHealthy) << "it is tried again";
   EXPECT_EQ(Start(Ask("x"))->error()->kind, ErrorKind::kInternal);
   EXPECT_EQ(backend->health(), Health::kUnreachable) << "one failure more is enough";
+}
+
+TEST_F(LocalBackendTest, MemoryThatRunsOutDoesNotMakeItUnreachable) {
+  const auto fake = OpenFake({}, 0);
+  for (const absl::Status& status :
+       {absl::ResourceExhaustedError("no memory"), absl::UnavailableError("not now")}) {
+    for (int i = 0; i < 4; ++i) {
+      auto events = Start(Ask("x"));
+      fake->End(StopReason::kError, status);
+      EXPECT_EQ(events->error()->kind, ErrorKind::kUnavailable);
+      EXPECT_EQ(backend->health(), Health::kHealthy) << status << i;
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    Start(Ask("x"));
+    fake->End(StopReason::kError, absl::DataLossError("not a number"));
+  }
+  EXPECT_EQ(backend->health(), Health::kUnreachable);
+}
+
+// The only session is idle, and one caller is about to free it for its own when another one comes.
+TEST_F(LocalBackendTest, ACallThatFindsTheSessionBeingFreedWaitsForIt) {
+  const auto gate = std::make_shared<Gate>();
+  const auto fake = OpenFake({.before_free = [gate] { gate->Wait(); }}, 1);
+  auto first = Start(Ask("x", "a"));
+  fake->End(StopReason::kEndOfText);
+  ASSERT_TRUE(first->finished());
+  const auto ask = [&](const char* key, std::shared_ptr<Recorder> events) {
+    return backend->Start(Ask("x", key), absl::InfiniteFuture(), std::move(events));
+  };
+  auto second = std::make_shared<Recorder>(), third = std::make_shared<Recorder>();
+  std::unique_ptr<BackendCall> second_call, third_call;
+  std::thread frees([&] { second_call = ask("b", second); });
+  gate->AwaitWaiting();
+  std::thread finds_none([&] { third_call = ask("c", third); });
+  fake->AwaitRefused(2);
+  gate->Open();
+  frees.join();
+  finds_none.join();
+  ASSERT_FALSE(third->is_over()) << "it waits, or runs";
+  for (int i = 0; i < 2; ++i) {
+    fake->AwaitRunning(1);
+    fake->End(StopReason::kEndOfText);
+  }
+  EXPECT_TRUE(second->finished());
+  EXPECT_TRUE(third->finished());
+}
+
+// The same where the session that is being freed is a cancelled call's.
+TEST_F(LocalBackendTest, AQueuedCallWaitsForTheSessionOfACancelledOne) {
+  const auto gate = std::make_shared<Gate>();
+  const auto fake = OpenFake({.before_free = [gate] { gate->Wait(); }}, 0);
+  auto first = Start(Ask("x"));
+  auto queued = Start(Ask("y"));
+  std::thread cancels([&] { calls[0]->Cancel(); });
+  gate->AwaitWaiting();
+  std::thread engine_thread([&] { fake->End(StopReason::kCancelled); });
+  fake->AwaitRefused(2);
+  gate->Open();
+  cancels.join();
+  engine_thread.join();
+  EXPECT_EQ(first->error()->kind, ErrorKind::kCancelled);
+  ASSERT_FALSE(queued->is_over()) << "it runs";
+  fake->AwaitRunning(1);
+  fake->End(StopReason::kEndOfText);
+  EXPECT_TRUE(queued->finished());
 }
 
 TEST_F(LocalBackendTest, SpeedsAreMeasured) {

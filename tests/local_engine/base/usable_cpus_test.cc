@@ -28,14 +28,14 @@ class CpuQuotaTest : public ::testing::Test {
 
 TEST_F(CpuQuotaTest, WithoutControlGroupsThereIsNone) { EXPECT_EQ(Quota(), std::nullopt); }
 
-TEST_F(CpuQuotaTest, OfVersion2IsRoundedUp) {
+TEST_F(CpuQuotaTest, OfVersion2IsRoundedDownToAtLeastOne) {
   Write("proc/self/cgroup", "0::/\n");
   Write("sys/fs/cgroup/cpu.max", "max 100000\n");
   EXPECT_EQ(Quota(), std::nullopt);
   Write("sys/fs/cgroup/cpu.max", "200000 100000\n");
   EXPECT_EQ(Quota(), 2);
   Write("sys/fs/cgroup/cpu.max", "250000 100000\n");
-  EXPECT_EQ(Quota(), 3);
+  EXPECT_EQ(Quota(), 2);
   Write("sys/fs/cgroup/cpu.max", "1000 100000\n");
   EXPECT_EQ(Quota(), 1);
 }
@@ -56,7 +56,7 @@ TEST_F(CpuQuotaTest, OfVersion1StandsWithTheCpuController) {
   Write("sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
   EXPECT_EQ(Quota(), std::nullopt);
   Write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "150000\n");
-  EXPECT_EQ(Quota(), 2);
+  EXPECT_EQ(Quota(), 1);
 }
 
 // The path is the host's, the folder the container's own.

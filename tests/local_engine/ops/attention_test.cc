@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "local_engine/base/half.h"
 #include "tests/local_engine/ops/ops_testing.h"
 
@@ -146,6 +148,63 @@ TEST_P(AttentionOpTest, ADepthOfSeveralRoundsGivesTheSameBits) {
   for (const AttentionItem& item : scene.items) twins.insert(twins.end(), 2, item);
   Attention(context(), scene.shape, twins);
   EXPECT_EQ(std::memcmp(split.data(), scene.out.data(), split.size() * sizeof(float)), 0);
+}
+
+// A table that notes where attention_part leaves its states.
+absl::Mutex noted_mutex;
+std::set<const float*>* noted = nullptr;
+decltype(KernelTable::attention_part) noted_part = nullptr;
+
+void NotingPart(const AttentionPartArgs& args) {
+  {
+    absl::MutexLock hold(&noted_mutex);
+    noted->insert(args.states[0]);
+  }
+  noted_part(args);
+}
+
+// A short message behind a long prefix that is cached: one block and one KV head.
+TEST_P(AttentionOpTest, FewTokensAtDepthAreWorkForAllThreads) {
+  const AttentionShape shape = {
+      .heads = 3, .kv_heads = 1, .head_width = 16, .stride = 16, .scale = 0.25f};
+  std::vector<std::pair<int, int64_t>> items;
+  for (int64_t length = 3000; length < 3008; ++length) items.push_back({0, length});
+  Scene scene = Make(shape, items);
+  std::set<const float*> places;
+  KernelTable noting = table();
+  noted = &places;
+  noted_part = std::exchange(noting.attention_part, NotingPart);
+  OpContext watched = context();
+  watched.kernels = &noting;
+  Attention(watched, scene.shape, scene.items);
+  const size_t threads = watched.pool->size();
+  if (threads > 1) {
+    EXPECT_EQ(places.size(), 12u) << "each part is a job, with a place of its own";
+  } else {
+    EXPECT_LE(places.size(), 2u) << "its own, and the one that it folds into";
+  }
+  for (size_t i = 0; i < items.size(); ++i) ExpectRight(scene, i);
+  const std::vector<float> together = scene.out;
+  for (size_t i = 0; i < items.size(); ++i) {
+    Attention(context(), scene.shape, absl::MakeSpan(&scene.items[i], 1));
+  }
+  EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);
+}
+
+// The largest blocks that are split: one query head for each KV head, the least rows of a block.
+TEST_P(AttentionOpTest, LeastBlocksAtDepthFitIntoTheMemory) {
+  const AttentionShape shape = {
+      .heads = 1, .kv_heads = 1, .head_width = 64, .stride = 64, .scale = 0.125f};
+  std::vector<std::pair<int, int64_t>> items;
+  for (int64_t length = 2000; length < 2040; ++length) items.push_back({0, length});
+  Scene scene = Make(shape, items);
+  Workspace workspace = Workspace::Create(table(), context().pool->size(),
+                                          {.width = 64, .items = 40, .attention = shape})
+                            .value();
+  OpContext tight = context();
+  tight.workspace = &workspace;
+  Attention(tight, scene.shape, scene.items);
+  for (const size_t i : {0, 31, 32, 39}) ExpectRight(scene, i);
 }
 
 TEST_P(AttentionOpTest, NoItemsNoWork) { Attention(context(), kShape, {}); }

@@ -163,6 +163,13 @@ TEST_F(Commands, StopsMayBeRepeatedAndTheTextMayFollow) {
   EXPECT_EQ(run.code, kExitOk) << run.err;
 }
 
+TEST_F(Commands, WhatTheEngineRefusesIsSaidInFlags) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run = RunNearfar({"generate", "abc", "--model", path, "--context", "9999"});
+  EXPECT_THAT(run.err, HasSubstr("--context: 9999 is outside [0, 512]"));
+  EXPECT_THAT(run.err, Not(HasSubstr("EngineOptions")));
+}
+
 TEST_F(Commands, CollectTellsOfAFileThatCannotBeLookedAtOrWritten) {
   const std::string questions = Write(
       "q.jsonl", R"({"id": "a", "kind": "k", "level": 1, "template": "t", "question": "2 + 2?", )"
