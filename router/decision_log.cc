@@ -188,6 +188,7 @@ absl::StatusOr<SqliteDb> OpenForWriting(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DecisionLog>> DecisionLog::Open(const DecisionLogOptions& options) {
+  internal::RemoveMovedAside(options.path, absl::ToUnixSeconds(options.clock() - options.keep));
   absl::StatusOr<SqliteDb> db = OpenForWriting(options.path);
   std::string warning;
   if (absl::IsDataLoss(db.status())) {

@@ -47,6 +47,8 @@ struct DecisionRecord {
 
 struct DecisionLogOptions {
   std::string path;  // ":memory:" for tests
+  // How long a damaged file that was moved aside is kept: it may hold what its records held.
+  absl::Duration keep = absl::Hours(24 * 30);
   std::function<absl::Time()> clock = [] { return absl::Now(); };
 };
 
@@ -66,9 +68,10 @@ struct LogRow {
 
 class DecisionLog {
  public:
-  // A damaged file, or another program's, is moved aside and kept, and a new log begins: warning()
-  // says so. Errors: Unavailable (the file cannot be made or written), Internal (of a newer
-  // program, or cannot be moved). No reason to answer nothing: a router runs without a log, too.
+  // A damaged file, or another program's, is moved aside, and a new log begins: warning() says so.
+  // Files moved aside that were last written longer than `keep` ago are deleted. Errors:
+  // Unavailable (the file cannot be made or written), Internal (of a newer program, or cannot be
+  // moved). No reason to answer nothing: a router runs without a log, too.
   static absl::StatusOr<std::unique_ptr<DecisionLog>> Open(const DecisionLogOptions& options);
   // For reading beside a running daemon. Errors: NotFound.
   static absl::StatusOr<std::unique_ptr<DecisionLog>> OpenReadOnly(const std::string& path);

@@ -16,8 +16,6 @@
 
 #include "router/ledger.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,11 +31,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
+#include "router/internal/file_lock.h"
 #include "router/internal/sqlite.h"
 
 namespace nearfar {
 namespace {
 
+using internal::FileLock;
 using internal::SqliteDb;
 using internal::SqliteStatement;
 
@@ -74,39 +74,6 @@ double ToUsd(int64_t nanos) { return static_cast<double>(nanos) / kNanosPerUsd; 
 int64_t Nanos(absl::Time time) { return absl::ToUnixNanos(time); }
 
 bool IsAmount(double usd) { return std::isfinite(usd) && usd >= 0; }
-
-// Held while the file is open, so that two processes never spend the same limit twice.
-class FileLock {
- public:
-  FileLock() = default;
-  FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileLock& operator=(FileLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileLock() {
-    if (fd_ >= 0) close(fd_);
-  }
-
-  static absl::StatusOr<FileLock> Acquire(const std::string& path) {
-    FileLock lock;
-    if (path == ":memory:") return lock;
-    std::string side = path + ".lock";
-    lock.fd_ = open(side.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (lock.fd_ < 0) {
-      return absl::UnavailableError(
-          absl::StrCat(side, ": cannot be opened: ", std::strerror(errno)));
-    }
-    if (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
-      return absl::UnavailableError(absl::StrCat(
-          path, ": another process owns this ledger (stop it, or give this one another path)"));
-    }
-    return lock;
-  }
-
- private:
-  int fd_ = -1;
-};
 
 struct Limits {
   std::optional<int64_t> limit;
@@ -512,7 +479,7 @@ absl::Status Quarantine(const LedgerOptions& options, const Limits& limits,
 absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& options) {
   absl::StatusOr<Limits> limits = CheckLimits(options.limit_usd, options.window, options.lease_usd);
   if (!limits.ok()) return limits.status();
-  absl::StatusOr<FileLock> lock = FileLock::Acquire(options.path);
+  absl::StatusOr<FileLock> lock = FileLock::Acquire(options.path, "ledger");
   if (!lock.ok()) return lock.status();
   absl::Status finished = FinishQuarantine(options.path);
   if (!finished.ok()) return finished;
@@ -530,7 +497,7 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& option
 }
 
 absl::StatusOr<LedgerLook> Ledger::Look(const std::string& path, absl::Time now) {
-  absl::StatusOr<SqliteDb> db = SqliteDb::OpenReadOnly(path);
+  absl::StatusOr<SqliteDb> db = SqliteDb::OpenToLook(path);
   if (!db.ok()) return db.status();
   absl::Status sound = CheckBooks(&*db);
   if (!sound.ok()) return sound;

@@ -38,8 +38,12 @@ struct RouterOptions {
                                      // cost are then refused if a limit is set
   std::shared_ptr<DecisionLog> log;  // nullptr = none
   // File that keeps which sessions are tainted, and the device's salt; made 0600 where it is
-  // missing. Empty = memory only: a restart forgets both.
+  // missing. One router at a time owns it: while another one does, all sessions of this one stay on
+  // the device. Empty = memory only: a restart forgets both.
   std::string taint_path;
+  // For a router that only explains, also beside the owner: the file is read once and neither made
+  // nor written. What this router taints is not kept, and it clears nothing.
+  bool taint_read_only = false;
   // Sources of device signals; empty = AllSignalSources().
   std::vector<std::shared_ptr<SignalSource>> signal_sources;
   std::function<absl::Time()> clock = [] { return absl::Now(); };
@@ -68,7 +72,8 @@ struct RouterStatus {
   BudgetSignals budget;
   int active = 0;
   int64_t lost_records = 0;  // decision records that could not be written
-  // Why no session at all may leave (the taint file cannot be read or written); else OK.
+  // Why no session at all may leave (the taint file cannot be read or written, is another's, or is
+  // full); else OK.
   absl::Status taint;
 };
 
@@ -94,8 +99,8 @@ class Router {
 
   // Ends the taint of a session (the user's own act). What tainted it taints again when it is sent
   // again: the application forgets those turns first. Errors: InvalidArgument (no key, or too long
-  // a one), FailedPrecondition (too many sessions are tainted to tell this one), Unavailable (the
-  // taint file cannot be written): the session then stays tainted.
+  // a one), FailedPrecondition (too many sessions are tainted to tell this one, or the router only
+  // explains), Unavailable (RouterStatus::taint says why): the session then stays tainted.
   virtual absl::Status ClearTaint(const std::string& session_key) = 0;
 };
 

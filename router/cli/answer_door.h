@@ -42,13 +42,13 @@ struct DoorFlags {
   void Declare(CLI::App* app);
 };
 
-// What the door is wanted for. An explanation spends and records nothing, so it opens neither the
-// ledger nor the log, and works beside a daemon that owns them.
+// What the door is wanted for. An explanation spends and records nothing: it reads what was spent
+// and tainted, owns and makes no file, and works beside a daemon that owns them.
 enum class DoorUse { kAnswer, kExplain };
 
 // Errors: InvalidArgument (the policy is wrong: one line a mistake), NotFound (no such policy),
-// Unavailable (the ledger cannot be opened). `terminal` hears what is missing but not needed, and
-// outlives the door.
+// Unavailable (the ledger cannot be opened), DataLoss (it is damaged). `terminal` hears what is
+// missing but not needed, and outlives the door.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags, DoorUse use,
                                                            Terminal* terminal);
 // Does not connect yet. Errors: NotFound (certificate files).

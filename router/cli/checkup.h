@@ -43,6 +43,8 @@ void CheckCalibrationFits(const PolicyConfig& config, const Engine& engine, Find
 // Asks each far target what it runs; waits at most a few seconds for each.
 void CheckFar(const PolicyConfig& config, Findings* findings);
 void CheckBudget(const PolicyConfig& config, Findings* findings);
+// Looks at the tainted sessions' file; owns and makes none.
+void CheckTaint(Findings* findings);
 
 }  // namespace nearfar::cli
 

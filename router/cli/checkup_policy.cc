@@ -1,4 +1,5 @@
-// doctor's checks of what answers: model files, policy, calibration, far sides, budget.
+// doctor's checks of what answers: model files, policy, calibration, far sides, budget,
+// taint.
 
 #include <algorithm>
 #include <string>
@@ -18,6 +19,7 @@
 #include "router/cli/model_files.h"
 #include "router/cli/paths.h"
 #include "router/cloud_backend.h"
+#include "router/internal/taint_file.h"
 #include "router/ledger.h"
 #include "router/local_backend.h"
 
@@ -173,6 +175,23 @@ void CheckBudget(const PolicyConfig& config, Findings* findings) {
       {left ? Verdict::kOk : Verdict::kWarn, "budget",
        absl::StrFormat("$%.6f of $%g spent in this window", spent, *config.budget.limit_usd),
        left ? "" : "far sides rest until the window ends"});
+}
+
+void CheckTaint(Findings* findings) {
+  auto file = internal::TaintFile::Look(TaintPath());
+  int64_t sessions = 0;
+  absl::Status read = file.status();
+  if (read.ok()) read = file->Read([&](const std::string&) { ++sessions; });
+  if (!read.ok() && !absl::IsNotFound(read)) {
+    findings->push_back({Verdict::kFail, "taint", std::string(read.message()),
+                         "no session leaves the device until this is mended; moving the file away "
+                         "forgets which sessions were tainted"});
+    return;
+  }
+  findings->push_back({Verdict::kOk, "taint",
+                       absl::StrCat(sessions, sessions == 1 ? " session stays" : " sessions stay",
+                                    " on the device"),
+                       ""});
 }
 
 }  // namespace nearfar::cli

@@ -63,6 +63,7 @@ class DoctorCommand : public Command {
     CheckClock(&findings);
     CheckDisk("models' disk", ModelsFolder(), &findings);
     CheckDisk("state's disk", StateFolder(), &findings);
+    CheckTaint(&findings);
     CheckModels(!quick_, &findings);
     const std::optional<PolicyConfig> config = CheckPolicy(policy_, &findings);
     if (!config.has_value()) {

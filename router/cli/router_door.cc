@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "local_engine/engine.h"
 #include "policies/policy.h"
 #include "policies/policy_file.h"
@@ -61,9 +62,49 @@ absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const PolicyConfig& config) {
   return std::shared_ptr<Ledger>(*std::move(ledger));
 }
 
+// The money as an explanation sees it: what the file said, for a router that spends nothing.
+// Immutable, hence thread-safe.
+class LookedLedger : public Ledger {
+ public:
+  LookedLedger(const LedgerLook& look, const PolicyConfig& config, absl::Time now)
+      : spent_usd_(look.spent_usd),
+        limit_usd_(config.budget.limit_usd),
+        window_start_(now < look.window_end ? look.window_end - config.budget.window : now) {}
+
+  absl::StatusOr<int64_t> Reserve(double, const std::string&) override {
+    return absl::FailedPreconditionError("an explanation spends nothing");
+  }
+  absl::Status Settle(int64_t, double) override {
+    return absl::NotFoundError("an explanation has reserved nothing");
+  }
+  double SpentUsd() const override { return spent_usd_; }
+  std::optional<double> limit_usd() const override { return limit_usd_; }
+  absl::Time window_start() const override { return window_start_; }
+  // The router sets the limit of the policy that this was made with.
+  absl::Status SetLimit(std::optional<double>, absl::Duration, double) override {
+    return absl::OkStatus();
+  }
+
+ private:
+  const double spent_usd_;
+  const std::optional<double> limit_usd_;
+  const absl::Time window_start_;
+};
+
+// nullptr where nothing was ever spent. Books that cannot be read are an error, as an answer would
+// meet it too.
+absl::StatusOr<std::shared_ptr<Ledger>> LookAtLedger(const PolicyConfig& config) {
+  const absl::Time now = absl::Now();
+  const absl::StatusOr<LedgerLook> look = Ledger::Look(LedgerPath(), now);
+  if (absl::IsNotFound(look.status())) return nullptr;
+  if (!look.ok()) return look.status();
+  return std::make_shared<LookedLedger>(*look, config, now);
+}
+
 // Answers do not wait for a log: nullptr where there can be none.
-std::shared_ptr<DecisionLog> OpenLog(Terminal* terminal) {
-  absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open({.path = DecisionLogPath()});
+std::shared_ptr<DecisionLog> OpenLog(const PolicyConfig& config, Terminal* terminal) {
+  absl::StatusOr<std::unique_ptr<DecisionLog>> log =
+      DecisionLog::Open({.path = DecisionLogPath(), .keep = config.log.keep});
   if (!log.ok()) {
     terminal->Error(absl::StrCat("no decision is logged: ", log.status().message()));
     return nullptr;
@@ -104,17 +145,17 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   if (options.near == nullptr && options.far.empty()) {
     return absl::UnavailableError("there is neither a near model nor a far target to answer");
   }
-  std::shared_ptr<DecisionLog> log;
+  options.taint_path = TaintPath();
+  options.taint_read_only = use == DoorUse::kExplain;
   if (use == DoorUse::kAnswer) {
     absl::Status made = MakeStateFolder();
     if (!made.ok()) return made;
-    auto ledger = OpenLedger(*config);
-    if (!ledger.ok()) return ledger.status();
-    options.ledger = *std::move(ledger);
-    log = OpenLog(terminal);
-    options.log = log;
-    options.taint_path = TaintPath();
   }
+  auto ledger = use == DoorUse::kAnswer ? OpenLedger(*config) : LookAtLedger(*config);
+  if (!ledger.ok()) return ledger.status();
+  options.ledger = *std::move(ledger);
+  if (use == DoorUse::kAnswer) options.log = OpenLog(*config, terminal);
+  const std::shared_ptr<DecisionLog> log = options.log;
   auto router = Router::Create(std::move(options));
   if (!router.ok()) return router.status();
   const absl::Status taint = (*router)->status().taint;

@@ -48,9 +48,10 @@ absl::StatusOr<std::shared_ptr<Ledger>> OpenLedger(const std::string& folder,
 }
 
 // Answers do not wait for a log: nullptr where there can be none.
-std::shared_ptr<DecisionLog> OpenLog(const std::string& folder) {
+std::shared_ptr<DecisionLog> OpenLog(const std::string& folder, const PolicyConfig& policy) {
   DecisionLogOptions options;
   options.path = absl::StrCat(folder, "/decisions.db");
+  options.keep = policy.log.keep;
   absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open(options);
   if (!log.ok()) {
     spdlog::warn("no decision is logged: {}", std::string(log.status().message()));
@@ -121,7 +122,7 @@ absl::Status Daemon::OpenRouter() {
   options.near = near_;
   options.far = BackendsOf(far_, *config_.policy);
   options.ledger = *std::move(ledger);
-  options.log = OpenLog(config_.state_dir);
+  options.log = OpenLog(config_.state_dir, *config_.policy);
   options.taint_path = absl::StrCat(config_.state_dir, "/taint.db");
   options.default_timeout = config_.default_timeout;
   options.max_active = config_.max_active;

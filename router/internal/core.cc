@@ -118,7 +118,9 @@ absl::Status CheckSnapshot(const Snapshot& snapshot, bool has_near) {
 }
 
 Core::Core(RouterOptions options)
-    : options_(std::move(options)), taint_(options_.taint_path), random_(std::random_device{}()) {
+    : options_(std::move(options)),
+      taint_({.path = options_.taint_path, .read_only = options_.taint_read_only}),
+      random_(std::random_device{}()) {
   if (!options_.timer) options_.timer = MakeThreadTimer();
   if (options_.signal_sources.empty()) options_.signal_sources = AllSignalSources();
   if (options_.log) log_writer_ = std::make_unique<LogWriter>(options_.log);
@@ -210,7 +212,7 @@ Signals Core::BuildSignals(const Query& query, const Snapshot& snapshot) {
   signals.device = ReadDevice();
   signals.near = NearOf(query, near());
   signals.request = RequestOf(query, options_.default_max_tokens);
-  taint_.WriteWaiting();
+  taint_.Retry();
   signals.tainted = !query.session_key.empty() && taint_.Contains(query.session_key);
   signals.uniform_draw = Uniform();
   Refresh(snapshot, &signals);
@@ -284,6 +286,8 @@ void Core::ShutDown() {
     mu_.Await(absl::Condition(&none));
   }
   if (log_writer_) log_writer_->Flush();
+  // An application that still holds one of our calls must not keep the next router from the file.
+  taint_.LetGo();
 }
 
 }  // namespace nearfar::internal

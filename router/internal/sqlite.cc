@@ -10,16 +10,34 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace nearfar::internal {
 namespace {
 
 constexpr int kBusyMilliseconds = 2000;
+constexpr char kAside[] = ".damaged-";
 
 bool IsMemory(const std::string& path) { return path == ":memory:"; }
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+absl::Status NoSuchFile(const std::string& path) {
+  return absl::NotFoundError(absl::StrCat(path, ": there is no such file"));
+}
+
+// https://www.sqlite.org/uri.html: these three would end the path, or be decoded.
+std::string UriOf(const std::string& path) {
+  return absl::StrCat("file:",
+                      absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}}));
+}
 
 // SQLite creates files with 0644; ours hold what a person asked and what it cost.
 absl::Status CreatePrivate(const std::string& path) {
@@ -105,21 +123,28 @@ absl::StatusOr<SqliteDb> SqliteDb::Open(const std::string& path) {
     absl::Status made = CreatePrivate(path);
     if (!made.ok()) return made;
   }
-  sqlite3* raw = nullptr;
-  int code =
-      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-  SqliteDb db(path, raw);
-  if (code != SQLITE_OK) return db.Error(code, "open");
-  sqlite3_busy_timeout(raw, kBusyMilliseconds);
-  return db;
+  return OpenFlags(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 }
 
 absl::StatusOr<SqliteDb> SqliteDb::OpenReadOnly(const std::string& path) {
-  if (access(path.c_str(), F_OK) != 0) {
-    return absl::NotFoundError(absl::StrCat(path, ": there is no such file"));
-  }
+  if (!Exists(path)) return NoSuchFile(path);
+  return OpenFlags(path, path, SQLITE_OPEN_READONLY);
+}
+
+absl::StatusOr<SqliteDb> SqliteDb::OpenToLook(const std::string& path) {
+  if (!Exists(path)) return NoSuchFile(path);
+  // With a write-ahead log the side files are there already. Without one nobody writes, and SQLite
+  // may take the file for unchangeable: it then makes none. A writer that starts just now is seen
+  // half at worst, which the look's integrity check finds.
+  if (Exists(path + "-wal")) return OpenReadOnly(path);
+  return OpenFlags(path, absl::StrCat(UriOf(path), "?immutable=1"),
+                   SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
+absl::StatusOr<SqliteDb> SqliteDb::OpenFlags(const std::string& path, const std::string& name,
+                                             int flags) {
   sqlite3* raw = nullptr;
-  int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READONLY, nullptr);
+  const int code = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
   SqliteDb db(path, raw);
   if (code != SQLITE_OK) return db.Error(code, "open");
   sqlite3_busy_timeout(raw, kBusyMilliseconds);
@@ -178,9 +203,9 @@ absl::StatusOr<int64_t> SqliteDb::UserVersion() {
 int64_t SqliteDb::LastInsertRow() const { return sqlite3_last_insert_rowid(db_); }
 
 absl::StatusOr<std::string> MoveAside(const std::string& path, int64_t unix_seconds) {
-  std::string aside = absl::StrCat(path, ".damaged-", unix_seconds);
+  std::string aside = absl::StrCat(path, kAside, unix_seconds);
   for (int i = 1; access(aside.c_str(), F_OK) == 0; ++i) {
-    aside = absl::StrCat(path, ".damaged-", unix_seconds, "-", i);
+    aside = absl::StrCat(path, kAside, unix_seconds, "-", i);
   }
   if (std::rename(path.c_str(), aside.c_str()) != 0) {
     return absl::InternalError(
@@ -191,6 +216,26 @@ absl::StatusOr<std::string> MoveAside(const std::string& path, int64_t unix_seco
     std::rename(absl::StrCat(path, side).c_str(), absl::StrCat(aside, side).c_str());
   }
   return aside;
+}
+
+void RemoveMovedAside(const std::string& path, int64_t before_unix_seconds) {
+  if (IsMemory(path)) return;
+  namespace fs = std::filesystem;
+  const fs::path file(path);
+  const std::string aside = absl::StrCat(file.filename().string(), kAside);
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  std::vector<std::string> old;
+  std::error_code error;
+  // Not a range-for, whose steps throw.
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    struct stat info;
+    if (absl::StartsWith(entry->path().filename().string(), aside) &&
+        stat(entry->path().c_str(), &info) == 0 && info.st_mtime < before_unix_seconds) {
+      old.push_back(entry->path().string());
+    }
+  }
+  for (const std::string& gone : old) std::remove(gone.c_str());
 }
 
 }  // namespace nearfar::internal

@@ -59,6 +59,9 @@ class SqliteDb {
   static absl::StatusOr<SqliteDb> Open(const std::string& path);
   // Errors: NotFound, Unavailable.
   static absl::StatusOr<SqliteDb> OpenReadOnly(const std::string& path);
+  // For one look, now: makes no file, not even the side files that SQLite leaves behind for a
+  // reader of a WAL database. Works beside a process that writes. Errors: NotFound, Unavailable.
+  static absl::StatusOr<SqliteDb> OpenToLook(const std::string& path);
 
   SqliteDb(SqliteDb&& other) noexcept;
   SqliteDb& operator=(SqliteDb&& other) noexcept;
@@ -77,6 +80,8 @@ class SqliteDb {
  private:
   friend class SqliteStatement;
   SqliteDb(std::string path, sqlite3* db) : path_(std::move(path)), db_(db) {}
+  static absl::StatusOr<SqliteDb> OpenFlags(const std::string& path, const std::string& name,
+                                            int flags);
   absl::Status Error(int code, const char* doing) const;
 
   std::string path_;
@@ -86,6 +91,10 @@ class SqliteDb {
 // Moves a damaged database and its side files to "<path>.damaged-<unix seconds>"; returns that
 // path.
 absl::StatusOr<std::string> MoveAside(const std::string& path, int64_t unix_seconds);
+// Deletes what MoveAside moved, where it was last written before
+// `before_unix_seconds`. Housekeeping: what
+// cannot be deleted stays until the next time.
+void RemoveMovedAside(const std::string& path, int64_t before_unix_seconds);
 
 }  // namespace nearfar::internal
 

@@ -18,23 +18,41 @@ PRAGMA user_version = 1;
 }  // namespace
 
 absl::StatusOr<TaintFile> TaintFile::Open(const std::string& path) {
+  absl::StatusOr<FileLock> lock = FileLock::Acquire(path, "list of tainted sessions");
+  if (!lock.ok()) return absl::FailedPreconditionError(lock.status().message());
   absl::StatusOr<SqliteDb> db = SqliteDb::Open(path);
   if (!db.ok()) return db.status();
   TaintFile file(*std::move(db));
+  file.lock_ = *std::move(lock);
   absl::Status ready = file.Prepare();
+  if (ready.ok()) ready = file.MakeSalt();
   if (ready.ok()) ready = file.ReadSalt();
   if (!ready.ok()) return ready;
   return file;
 }
 
-absl::Status TaintFile::Prepare() {
+absl::StatusOr<TaintFile> TaintFile::Look(const std::string& path) {
+  absl::StatusOr<SqliteDb> db = SqliteDb::OpenToLook(path);
+  if (!db.ok()) return db.status();
+  TaintFile file(*std::move(db));
+  absl::Status ready = file.CheckVersion();
+  if (ready.ok()) ready = file.db_.CheckIntegrity();
+  if (ready.ok()) ready = file.ReadSalt();
+  if (!ready.ok()) return ready;
+  return file;
+}
+
+absl::Status TaintFile::CheckVersion() {
   absl::StatusOr<int64_t> version = db_.UserVersion();
   if (!version.ok()) return version.status();
-  if (*version > kSchemaVersion) {
-    return absl::InternalError(absl::StrCat(db_.path(), ": schema ", *version,
-                                            " is newer than this program (use a newer nearfar)"));
-  }
-  absl::Status ready = db_.Exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  if (*version <= kSchemaVersion) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(db_.path(), ": schema ", *version,
+                                          " is newer than this program (use a newer nearfar)"));
+}
+
+absl::Status TaintFile::Prepare() {
+  absl::Status ready = CheckVersion();
+  if (ready.ok()) ready = db_.Exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
   if (ready.ok()) ready = db_.Exec("PRAGMA secure_delete = ON;");
   if (ready.ok()) ready = db_.Exec(kSchema);
   // A row lost to damage would let its session out.
@@ -42,33 +60,42 @@ absl::Status TaintFile::Prepare() {
   return ready;
 }
 
-absl::Status TaintFile::ReadSalt() {
+absl::Status TaintFile::MakeSalt() {
   absl::StatusOr<std::string> fresh = NewSalt();
   if (!fresh.ok()) return fresh.status();
-  absl::Status written = Run("INSERT OR IGNORE INTO salt(only, hex) VALUES (1, ?)", *fresh);
-  if (!written.ok()) return written;
+  return Run("INSERT OR IGNORE INTO salt(only, hex) VALUES (1, ?)", *fresh);
+}
+
+absl::Status TaintFile::ReadSalt() {
   absl::StatusOr<SqliteStatement> select = db_.Prepare("SELECT hex FROM salt");
   if (!select.ok()) return select.status();
   absl::StatusOr<bool> row = select->Step();
   if (!row.ok()) return row.status();
-  salt_ = *row ? select->Text(0) : *fresh;
+  if (!*row) return absl::DataLossError(absl::StrCat(db_.path(), ": holds no salt"));
+  salt_ = select->Text(0);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> TaintFile::Read() {
+absl::Status TaintFile::Read(absl::FunctionRef<void(const std::string& hash)> on_hash) {
   absl::StatusOr<SqliteStatement> select = db_.Prepare("SELECT hash FROM tainted ORDER BY row");
   if (!select.ok()) return select.status();
-  std::vector<std::string> hashes;
   while (true) {
     absl::StatusOr<bool> row = select->Step();
     if (!row.ok()) return row.status();
-    if (!*row) return hashes;
-    hashes.push_back(select->Text(0));
+    if (!*row) return absl::OkStatus();
+    on_hash(select->Text(0));
   }
 }
 
-absl::Status TaintFile::Add(const std::string& hash) {
-  return Run("INSERT OR IGNORE INTO tainted(hash) VALUES (?)", hash);
+absl::Status TaintFile::Add(const std::vector<std::string>& hashes) {
+  absl::Status written = db_.Exec("BEGIN IMMEDIATE");
+  if (!written.ok()) return written;
+  for (const std::string& hash : hashes) {
+    if (written.ok()) written = Run("INSERT OR IGNORE INTO tainted(hash) VALUES (?)", hash);
+  }
+  if (written.ok()) written = db_.Exec("COMMIT");
+  if (!written.ok()) (void)db_.Exec("ROLLBACK");  // fails where SQLite rolled back by itself
+  return written;
 }
 
 absl::Status TaintFile::Remove(const std::string& hash) {

@@ -29,10 +29,10 @@ uint64_t EntryOf(const std::string& hash) {
 
 }  // namespace
 
-TaintTable::TaintTable(const std::string& path, size_t exact_entries)
-    : exact_entries_(exact_entries) {
+TaintTable::TaintTable(TaintOptions options) : options_(std::move(options)) {
+  absl::MutexLock hold_file(&file_mu_);
   absl::MutexLock hold(&mu_);
-  if (!path.empty()) Load(path);
+  if (!options_.path.empty()) Load();
   if (!salt_.empty()) return;
   absl::StatusOr<std::string> salt = NewSalt();
   if (salt.ok()) {
@@ -42,21 +42,36 @@ TaintTable::TaintTable(const std::string& path, size_t exact_entries)
   }
 }
 
-void TaintTable::Load(const std::string& path) {
-  absl::StatusOr<TaintFile> file = TaintFile::Open(path);
+void TaintTable::Load() {
+  absl::StatusOr<TaintFile> file =
+      options_.read_only ? TaintFile::Look(options_.path) : TaintFile::Open(options_.path);
+  if (options_.read_only && absl::IsNotFound(file.status())) return;  // nothing was ever tainted
   if (!file.ok()) return Close(file.status());
-  absl::StatusOr<std::vector<std::string>> hashes = file->Read();
-  if (!hashes.ok()) return Close(hashes.status());
-  for (const std::string& hash : *hashes) Remember(EntryOf(hash));
+  const auto remember = [this](const std::string& hash)
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { Remember(EntryOf(hash)); };
+  const absl::Status read = file->Read(remember);
+  if (!read.ok()) return Close(read);
   salt_ = file->salt();
-  file_.emplace(*std::move(file));
+  if (!options_.read_only) file_.emplace(*std::move(file));
 }
 
 void TaintTable::Close(const absl::Status& why) {
-  closed_ = absl::UnavailableError(
-      absl::StrCat("taint: ", why.message(),
-                   ": no session leaves the device until this is mended (make room, or ",
-                   "move the file away: that forgets which sessions were tainted)"));
+  // Of a file that another process owns, the message itself says what to do.
+  const char* advice = absl::IsFailedPrecondition(why)
+                           ? ""
+                           : " (make room, or move the file away: that forgets which sessions were "
+                             "tainted)";
+  closed_ = absl::UnavailableError(absl::StrCat(
+      "taint: ", why.message(), ": no session leaves the device until this is mended", advice));
+}
+
+absl::Status TaintTable::Closed() const {
+  if (!closed_.ok() || !Full()) return closed_;
+  return absl::UnavailableError(
+      absl::StrCat("taint: more than ", options_.max_entries,
+                   " sessions are tainted: no session leaves the device (to forget them all, stop "
+                   "the program",
+                   options_.path.empty() ? "" : " and move away ", options_.path, ")"));
 }
 
 std::string TaintTable::HashOf(std::string_view session_key) const {
@@ -69,16 +84,23 @@ std::string TaintTable::FarName(std::string_view target, std::string_view sessio
 
 void TaintTable::Add(std::string_view session_key) {
   std::string hash = HashOf(session_key);
-  absl::MutexLock hold(&mu_);
-  if (!Remember(EntryOf(hash)) || !file_) return;
-  waiting_.push_back(std::move(hash));
+  {
+    absl::MutexLock hold(&mu_);
+    // Beyond the last one that a full table took, no more need to be known.
+    if (!Full() && Remember(EntryOf(hash))) waiting_.push_back(std::move(hash));
+  }
+  // Also where another thread added it: that one may still be writing.
+  absl::MutexLock hold_file(&file_mu_);
   Write();
 }
 
 bool TaintTable::Remember(uint64_t entry) {
   if (!exact_.insert(entry).second) return false;
+  // One that comes back out of the filter was counted before. A start that reads the file finds no
+  // more in its filter than there was, so it counts no fewer, and a full table stays full.
+  if (!InFilter(entry)) ++known_;
   order_.push_back(entry);
-  while (order_.size() > exact_entries_) MoveOldestToFilter();
+  while (order_.size() > options_.exact_entries) MoveOldestToFilter();
   return true;
 }
 
@@ -90,18 +112,38 @@ void TaintTable::MoveOldestToFilter() {
   for (int i = 0; i < kProbes; ++i) filter_[Probe(entry, i)] = true;
 }
 
-void TaintTable::WriteWaiting() {
-  absl::MutexLock hold(&mu_);
-  if (!waiting_.empty()) Write();
+void TaintTable::Retry() {
+  {
+    absl::MutexLock hold(&mu_);
+    if (closed_.ok() || waiting_.empty()) return;
+  }
+  if (!file_mu_.TryLock()) return;  // who holds it tries
+  Write();
+  file_mu_.Unlock();
 }
 
 void TaintTable::Write() {
-  while (!waiting_.empty()) {
-    absl::Status written = file_->Add(waiting_.front());
-    if (!written.ok()) return Close(written);
-    waiting_.pop_front();
+  std::vector<std::string> batch;
+  {
+    absl::MutexLock hold(&mu_);
+    batch.swap(waiting_);
   }
-  closed_ = absl::OkStatus();
+  if (batch.empty() || !file_) return;
+  const absl::Status written = file_->Add(batch);
+  absl::MutexLock hold(&mu_);
+  if (written.ok()) {
+    closed_ = absl::OkStatus();
+    return;
+  }
+  Close(written);
+  waiting_.insert(waiting_.begin(), batch.begin(), batch.end());
+}
+
+void TaintTable::LetGo() {
+  absl::MutexLock hold_file(&file_mu_);
+  file_.reset();
+  absl::MutexLock hold(&mu_);
+  Close(absl::FailedPreconditionError("the router has ended"));
 }
 
 bool TaintTable::InFilter(uint64_t entry) const {
@@ -115,14 +157,20 @@ bool TaintTable::InFilter(uint64_t entry) const {
 bool TaintTable::Contains(std::string_view session_key) const {
   const uint64_t entry = EntryOf(HashOf(session_key));
   absl::MutexLock hold(&mu_);
-  return !closed_.ok() || exact_.count(entry) > 0 || InFilter(entry);
+  return !closed_.ok() || Full() || exact_.count(entry) > 0 || InFilter(entry);
 }
 
 absl::Status TaintTable::Clear(std::string_view session_key) {
+  if (options_.read_only) {
+    return absl::FailedPreconditionError("taint: the file is open for reading only");
+  }
   const std::string hash = HashOf(session_key);
   const uint64_t entry = EntryOf(hash);
+  absl::MutexLock hold_file(&file_mu_);
+  Write();  // or what waits would taint it again at the next start
   absl::MutexLock hold(&mu_);
-  if (!closed_.ok()) return closed_;
+  const absl::Status closed = Closed();
+  if (!closed.ok()) return closed;
   if (InFilter(entry)) {
     return absl::FailedPreconditionError(
         "taint: so many sessions are tainted that this one is no longer told from the others: it "
@@ -132,13 +180,13 @@ absl::Status TaintTable::Clear(std::string_view session_key) {
     absl::Status removed = file_->Remove(hash);
     if (!removed.ok()) return removed;
   }
-  exact_.erase(entry);
+  known_ -= exact_.erase(entry);
   return absl::OkStatus();
 }
 
 absl::Status TaintTable::status() const {
   absl::MutexLock hold(&mu_);
-  return closed_;
+  return Closed();
 }
 
 }  // namespace nearfar::internal

@@ -3,6 +3,7 @@
 
 #include "router/decision_log.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -163,6 +165,28 @@ TEST_F(DecisionLogTest, ADamagedFileIsKeptAsideAndANewLogBegins) {
   std::stringstream kept;
   kept << std::ifstream(aside).rdbuf();
   EXPECT_EQ(kept.str(), std::string(5000, 'x'));
+}
+
+TEST_F(DecisionLogTest, WhatWasMovedAsideIsKeptNoLongerThanItsRecords) {
+  const auto leave = [&](const std::string& name, absl::Duration age) {
+    std::ofstream(dir_.File(name)) << "my secret question";
+    const timespec then = absl::ToTimespec(clock_.Now() - age);
+    const timespec times[2] = {then, then};
+    ASSERT_EQ(utimensat(AT_FDCWD, dir_.File(name).c_str(), times, 0), 0);
+  };
+  const auto is_there = [&](const char* name) { return std::filesystem::exists(dir_.File(name)); };
+  leave("decisions.db.damaged-1", absl::Hours(25));
+  leave("decisions.db.damaged-1-wal", absl::Hours(25));
+  leave("decisions.db.damaged-2", absl::Hours(23));
+  leave("ledger.db.damaged-1", absl::Hours(25));
+  auto log =
+      DecisionLog::Open({.path = path_, .keep = absl::Hours(24), .clock = clock_.function()});
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_FALSE(is_there("decisions.db.damaged-1"));
+  EXPECT_FALSE(is_there("decisions.db.damaged-1-wal"));
+  EXPECT_TRUE(is_there("decisions.db.damaged-2"));
+  EXPECT_TRUE(is_there("ledger.db.damaged-1")) << "not ours";
+  EXPECT_TRUE(is_there("decisions.db"));
 }
 
 TEST_F(DecisionLogTest, AFolderThatCannotBeWrittenIsUnavailable) {

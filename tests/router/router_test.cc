@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -761,7 +762,8 @@ TEST_F(RouterTest, TaintOutlastsTheProcessUntilItsUserClearsIt) {
 
 TEST_F(RouterTest, ATaintFileThatCannotBeReadKeepsEverySessionHome) {
   const testing::TempDir folder;
-  taint_path = folder.path();  // no file at all
+  taint_path = folder.File("taint.db");
+  std::filesystem::create_directory(taint_path);  // no file at all
   policy->choose = FarUnlessTainted();
   Query query = Ask("q");
   Start(query);

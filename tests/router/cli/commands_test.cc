@@ -24,6 +24,7 @@
 #include "router/cli/exit_codes.h"
 #include "router/decision_log.h"
 #include "router/internal/sqlite.h"
+#include "router/internal/taint_table.h"
 #include "router/ledger.h"
 #include "tests/router/cli/captured_terminal.h"
 #include "tests/testing/temp_dir.h"
@@ -384,6 +385,52 @@ TEST_F(Commands, WhatOnlyLooksNeedsNoLedgerOfItsOwn) {
   EXPECT_EQ(Ledger::Look(options.path, absl::Now())->window_end, end);
 }
 
+constexpr char kAlwaysFar[] = R"(schema_version: 1
+name: far
+near: {model: mine}
+far:
+  - {name: home, protocol: nearfar, target: "dns:///127.0.0.1:9",
+     price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}
+choose: {kind: fixed, route: far}
+budget: {limit_usd: 1}
+)";
+
+TEST_F(Commands, ExplainSeesWhatWasTaintedAndSpentBefore) {
+  std::filesystem::create_directory(state_.File("state"));
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(state_.File("state"))) {
+      names.insert(entry.path().filename().string());
+    }
+    return names;
+  };
+  const std::string policy = Write("far.yaml", kAlwaysFar), model = testing::WriteTinyModel({});
+  const auto explain = [&](const std::string& session) {
+    return RunNearfar({"ask", "abc", "--policy", policy, "--model", model, "--session", session,
+                       "--explain", "--json"});
+  };
+  EXPECT_THAT(explain("alice").out, HasSubstr("\"reason\":\"fixed\"")) << explain("alice").err;
+  EXPECT_EQ(files().size(), 0U);
+  internal::TaintTable({.path = state_.File("state/taint.db")}).Add("alice");
+  {
+    const auto ledger = Ledger::Open({.path = state_.File("state/ledger.db"), .limit_usd = 1.0});
+    ASSERT_TRUE(ledger.ok()) << ledger.status();
+    ASSERT_TRUE((*ledger)->Reserve(0.25, "home").ok());
+  }
+  const auto before = files();
+  EXPECT_THAT(explain("alice").out, HasSubstr("\"reason\":\"tainted\""));
+  EXPECT_THAT(explain("bob").out, HasSubstr("\"reason\":\"fixed\""));
+  EXPECT_THAT(RunNearfar({"doctor", "--policy", policy}).out,
+              HasSubstr("ok    taint: 1 session stays on the device"));
+  EXPECT_EQ(files(), before);
+
+  // The last of the budget, by a process that still owns it.
+  const auto ledger = Ledger::Open({.path = state_.File("state/ledger.db"), .limit_usd = 1.0});
+  ASSERT_TRUE(ledger.ok()) << ledger.status();
+  ASSERT_TRUE((*ledger)->Reserve(0.75, "home").ok());
+  EXPECT_THAT(explain("bob").out, HasSubstr("\"reason\":\"budget_spent\""));
+}
+
 TEST_F(Commands, ExplainOfAFilesNameTellsWhereAPolicyIsNamed) {
   const std::string policy = Write("mine.yaml", "schema_version: 1\n");
   const std::string path = testing::WriteTinyModel({});
@@ -414,6 +461,7 @@ TEST_F(Commands, DoctorTellsWhatIsMissingAndWhatToDo) {
   EXPECT_THAT(run.out, HasSubstr("fail  models: none in"));
   EXPECT_THAT(run.out, HasSubstr("> scripts/models.sh"));
   EXPECT_THAT(run.out, HasSubstr("cpu: "));
+  EXPECT_THAT(run.out, HasSubstr("ok    taint: 0 sessions stay on the device"));
   EXPECT_THAT(RunNearfar({"doctor", "--policy", "offline", "--json"}).out,
               HasSubstr("\"ok\":false"));
 }
