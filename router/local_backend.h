@@ -27,7 +27,7 @@ struct LocalBackendOptions {
   int max_waiting = 256;  // calls that wait for a session; one more is refused as unavailable
   std::function<absl::Time()> now = absl::Now;  // for deadlines; must not block
   // Measures how long the engine is left alone; must not block. Empty = the steady clock.
-  std::function<absl::Time()> steady;
+  std::function<absl::Time()> steady = nullptr;
 };
 
 std::shared_ptr<Backend> MakeLocalBackend(std::shared_ptr<Engine> engine,
