@@ -47,9 +47,7 @@ struct CloudFinished {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   int64_t cached_prompt_tokens = 0;
-  // The larger of the server's own bill and usage times the options' prices; empty = not known,
-  // because the usage is not.
-  std::optional<double> cost_usd;
+  std::optional<double> bill_usd;  // the server's own; empty = it keeps none
 };
 
 enum class CloudErrorKind {
@@ -74,6 +72,7 @@ struct CloudError {
   CloudErrorKind kind = CloudErrorKind::kInternal;
   std::string message;        // for people; no prompt text, no secret
   bool maybe_billed = false;  // the server may have begun to work
+  bool nothing_sent = false;  // known: no byte of the request left, in any attempt
 };
 
 // As router/backend.h: OnStarted at most once, OnDelta any number of times, then exactly one of
@@ -91,7 +90,7 @@ class CloudCall {
  public:
   virtual ~CloudCall() = default;  // cancels
   virtual void Cancel() = 0;       // thread-safe, idempotent
-  // Cancels because the far side was too slow, and holds it against it (the breaker). As Cancel.
+  // As Cancel, because time is up: the far side's silence is held against it (the breaker).
   virtual void Abandon() { Cancel(); }
 };
 

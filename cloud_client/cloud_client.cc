@@ -13,7 +13,7 @@ class OuterSink final : public StubSink {
   explicit OuterSink(std::shared_ptr<CloudSink> sink) : sink_(std::move(sink)) {}
   void OnStarted(const CloudStarted& event) override { sink_->OnStarted(event); }
   void OnDelta(const std::string& text) override { sink_->OnDelta(text); }
-  void OnFinished(const StubFinished& event) override { sink_->OnFinished(event.finished); }
+  void OnFinished(const CloudFinished& event) override { sink_->OnFinished(event); }
   void OnError(const StubError& event) override { sink_->OnError(event.error); }
 
  private:

@@ -20,7 +20,7 @@ struct CloudHealth {
   int64_t calls = 0, failures = 0, retries = 0;
   std::optional<double> ttft_seconds;       // moving average
   std::optional<double> tokens_per_second;  // moving average
-  double billed_usd = 0;
+  double billed_usd = 0;                    // by the server's own bills
 };
 
 class CloudClient {

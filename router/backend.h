@@ -96,7 +96,8 @@ class BackendCall {
   virtual ~BackendCall() = default;
   // OnError with kCancelled follows, unless a terminal event was already under way. Idempotent.
   virtual void Cancel() = 0;
-  // As Cancel, because this side was too slow: it may hold that against itself (a breaker).
+  // As Cancel, because time is up: where this side was silent it may hold that against itself (a
+  // breaker).
   virtual void Abandon() { Cancel(); }
 };
 

@@ -136,15 +136,14 @@ class Sink : public CloudSink {
     BackendFinished end;
     end.reason = ReasonOf(event.reason);
     end.usage = {event.prompt_tokens, event.completion_tokens, event.cached_prompt_tokens};
-    end.cost_usd = event.cost_usd;
+    end.cost_usd = event.bill_usd;
     sink_->OnFinished(end);
   }
   void OnError(const CloudError& event) override {
     absl::Status status(CodeOf(event.kind),
                         absl::StrCat("far target '", target_, "': ", CloudErrorKindName(event.kind),
                                      ": ", event.message));
-    const bool nothing_sent = event.kind == CloudErrorKind::kBreakerOpen;
-    sink_->OnError({std::move(status), KindOf(event.kind), event.maybe_billed, nothing_sent});
+    sink_->OnError({std::move(status), KindOf(event.kind), event.maybe_billed, event.nothing_sent});
   }
 
  private:

@@ -166,10 +166,11 @@ class SqliteLedger : public Ledger {
     return written;
   }
 
-  // Begins books in the place of lost ones: all that may have been spent is.
+  // Begins books in the place of lost ones: all that may have been spent is, whatever the limit of
+  // those who read them.
   absl::Status BeginSpent() {
     absl::MutexLock hold(&mu_);
-    return BeginWindow(limits_.limit.value_or(0));
+    return BeginWindow(kMaxNanos);
   }
 
   absl::StatusOr<int64_t> Reserve(double bound_usd, const std::string& target) override {
@@ -268,6 +269,12 @@ class SqliteLedger : public Ledger {
     const int64_t limit = limits_.limit.value_or(kMaxNanos);
     const int64_t used = Used();
     if (bound == 0 || (bound <= limit && used <= limit - bound)) return absl::OkStatus();
+    if (used == kMaxNanos) {
+      return absl::ResourceExhaustedError(absl::StrFormat(
+          "budget: what was spent is not known (the ledger was damaged, or a bill had no measure), "
+          "so nothing that costs is called until %s",
+          absl::FormatTime(window_end_)));
+    }
     return absl::ResourceExhaustedError(absl::StrFormat(
         "budget: a call of up to %.6f USD does not fit: %.6f of %.6f USD are spent or reserved "
         "until %s (raise budget.limit_usd, or wait)",
@@ -504,7 +511,8 @@ absl::StatusOr<LedgerLook> Ledger::Look(const std::string& path, absl::Time now)
   absl::StatusOr<Books> books = ReadBooks(&*db);
   if (!books.ok()) return books.status();
   const bool over = now >= books->end;
-  return LedgerLook{over ? 0 : ToUsd(Sum(books->spent, books->lease)), books->end};
+  const int64_t spent = over ? 0 : Sum(books->spent, books->lease);
+  return LedgerLook{ToUsd(spent), books->end, spent == kMaxNanos};
 }
 
 }  // namespace nearfar

@@ -31,6 +31,7 @@ struct LedgerOptions {
 struct LedgerLook {
   double spent_usd = 0;  // of the window of now; what an owner has set aside counts as spent
   absl::Time window_end;
+  bool unknown = false;  // nobody knows what was spent: until window_end no limit holds any call
 };
 
 // Money is kept in whole nano-dollars; a bound is rounded up, so the limit is never passed.
@@ -38,9 +39,9 @@ class Ledger {
  public:
   // Errors: Unavailable (another process owns the file), DataLoss (the file is damaged), Internal.
   // A damaged file is moved aside, and the message says where. What was spent is then lost, so the
-  // books that stand in its place have the whole limit spent: the next Open succeeds, and calls
-  // that cost are refused until a window has passed. Nobody but a person may forgive it, by
-  // removing those books.
+  // books that stand in its place have more spent than any limit holds: the next Open succeeds, and
+  // calls that cost are refused, also without a limit, until a window has passed. Nobody but a
+  // person may forgive it, by removing those books.
   static absl::StatusOr<std::unique_ptr<Ledger>> Open(const LedgerOptions& options);
   // Reads without owning: no lock, no new window, nothing written; also while a process owns it.
   // Errors: NotFound (nothing was ever spent), DataLoss, Unavailable, Internal.

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "policies/estimators/prompt_features.h"
+#include "router/internal/timer.h"
 
 namespace nearfar {
 namespace {
@@ -85,6 +86,7 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
   LocalBackend(std::shared_ptr<Engine> engine, LocalBackendOptions options)
       : engine_(std::move(engine)), options_(std::move(options)) {
     if (options_.model.empty()) options_.model = ModelNameOf(engine_->info().path);
+    if (!options_.steady) options_.steady = internal::SteadyNow;
   }
 
   std::unique_ptr<BackendCall> Start(BackendRequest request, absl::Time deadline,
@@ -92,7 +94,7 @@ class LocalBackend : public Backend, public std::enable_shared_from_this<LocalBa
   BackendDescription Describe() const override;
   Health health() const override {
     absl::MutexLock hold(&mu_);
-    return options_.now() < resting_until_ ? Health::kUnreachable : Health::kHealthy;
+    return options_.steady() < resting_until_ ? Health::kUnreachable : Health::kHealthy;
   }
   BackendSpeed speed() const override {
     absl::MutexLock hold(&mu_);
@@ -449,7 +451,7 @@ void LocalBackend::Pump() {
 // less, and is told so itself if not.
 void LocalBackend::CountFailure(const absl::Status& status) {
   if (!absl::IsDataLoss(status) && !absl::IsInternal(status)) return;
-  if (++failures_ >= kMostFailures) resting_until_ = options_.now() + kRest;
+  if (++failures_ >= kMostFailures) resting_until_ = options_.steady() + kRest;
 }
 
 // --- what it is ----------------------------------------------------------------------------------

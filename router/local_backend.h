@@ -27,6 +27,8 @@ struct LocalBackendOptions {
   int kept_sessions = 2;  // idle sessions kept for their KV prefix until a call needs their place
   int max_waiting = 256;  // calls that wait for a session; one more is refused as unavailable
   std::function<absl::Time()> now = absl::Now;  // for deadlines; must not block
+  // Measures how long the engine is left alone; must not block. Empty = the steady clock.
+  std::function<absl::Time()> steady = nullptr;
 };
 
 std::shared_ptr<Backend> MakeLocalBackend(std::shared_ptr<Engine> engine,

@@ -113,6 +113,7 @@ StubError TranslateGrpcError(const grpc::Status& status, const GrpcTrailers& tra
   }
   const bool refused = Find(trailers, kErrorKindTrailer).has_value();
   error.error.maybe_billed = progress.delivered || (progress.left && row.billable && !refused);
+  error.error.nothing_sent = !progress.left && !progress.delivered;
   error.push_back = PushBack(trailers);
   error.answered = row.answered || progress.delivered || refused;
   const bool pushed_back = error.error.kind == CloudErrorKind::kRateLimited && error.push_back;
@@ -126,6 +127,7 @@ StubError ProtocolError(const std::string& what, const CallProgress& progress) {
   error.error.kind = CloudErrorKind::kProtocol;
   error.error.message = absl::StrCat("the server broke the protocol: ", what);
   error.error.maybe_billed = progress.left;
+  error.error.nothing_sent = !progress.left;
   return error;
 }
 
@@ -133,6 +135,7 @@ StubError NotConnected(absl::Duration waited) {
   StubError error;
   error.error.kind = CloudErrorKind::kUnavailable;
   error.error.message = absl::StrCat("no connection within ", absl::FormatDuration(waited));
+  error.error.nothing_sent = true;
   return error;
 }
 

@@ -112,16 +112,16 @@ std::string FinishFault(const v1::GenerateResponse::Finished& finished,
 }
 
 // `fewest_tokens`: that the streamed text must have.
-StubFinished FromProto(const v1::GenerateResponse::Finished& finished, int64_t fewest_tokens) {
-  StubFinished out;
-  out.finished.reason = *ReasonOf(finished.reason());
-  if (finished.has_cost_usd()) out.server_bill_usd = finished.cost_usd();
+CloudFinished FromProto(const v1::GenerateResponse::Finished& finished, int64_t fewest_tokens) {
+  CloudFinished out;
+  out.reason = *ReasonOf(finished.reason());
+  if (finished.has_cost_usd()) out.bill_usd = finished.cost_usd();
   const v1::Usage& usage = finished.usage();
   // A prompt has tokens, and so has a text; usage that says less tells nothing.
   if (usage.prompt_tokens() == 0 || usage.completion_tokens() < fewest_tokens) return out;
-  out.finished.prompt_tokens = usage.prompt_tokens();
-  out.finished.completion_tokens = usage.completion_tokens();
-  out.finished.cached_prompt_tokens = usage.cached_prompt_tokens();
+  out.prompt_tokens = usage.prompt_tokens();
+  out.completion_tokens = usage.completion_tokens();
+  out.cached_prompt_tokens = usage.cached_prompt_tokens();
   return out;
 }
 
@@ -335,7 +335,7 @@ class GenerateReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, g
   int64_t pieces_ = 0;  // of text
   int64_t text_bytes_ = 0;
   bool started_ = false;
-  std::optional<StubFinished> finished_;
+  std::optional<CloudFinished> finished_;
   std::string fault_;
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> left_{false};     // it was written, or there was a connection
@@ -411,6 +411,7 @@ class NearfarProtocol final : public CloudStub {
     StubError error;
     error.error.kind = kind;
     error.error.message = why;
+    error.error.nothing_sent = true;
     error.answered = true;  // says nothing about the server
     sink.OnError(error);
     return std::make_unique<NoCall>();

@@ -48,7 +48,7 @@ void Breaker::Open() {
 Breaker::State Breaker::state() const {
   absl::MutexLock lock(&mutex_);
   if (!open_) return State::kClosed;
-  return probing_ || clock_() >= open_until_ ? State::kHalfOpen : State::kOpen;
+  return probing_ || clock_() < open_until_ ? State::kOpen : State::kHalfOpen;
 }
 
 absl::Time Breaker::open_until() const {

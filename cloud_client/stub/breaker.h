@@ -2,8 +2,8 @@
 //
 //   closed     every call passes; `failures` failures in a row open it
 //   open       every call is refused, until the pause is over
-//   half-open  one call passes as the probe; its success closes the breaker, its failure opens it
-//              again with twice the pause, up to the cap; meanwhile the others are refused
+//   half-open  the next call passes as the probe; its success closes the breaker, its failure
+//              opens it again with twice the pause, up to the cap; meanwhile the others are refused
 //
 // A call that says nothing about the server (cancelled by us, or without a fair time to answer)
 // gives its probe back. The clock is a steady one.
@@ -33,9 +33,10 @@ class Breaker {
   Ticket Admit();
   // Exactly once for each admitted ticket.
   void Report(Ticket ticket, Outcome outcome);
-  // kHalfOpen as soon as a probe would be admitted or is under way.
+  // As the next call would find it: kHalfOpen where it would be the probe, kOpen where it would be
+  // refused, also while a probe is under way.
   State state() const;
-  // When a probe is admitted again; only meaningful while kOpen.
+  // When a probe is admitted again; only meaningful while kOpen and no probe is under way.
   absl::Time open_until() const;
 
  private:

@@ -13,15 +13,19 @@ class BreakerSink final : public StubSink {
       : breaker_(std::move(breaker)),
         ticket_(ticket),
         silence_(silence),
-        begin_(silence.steady()),
-        outer_(std::move(outer)) {}
+        outer_(std::move(outer)),
+        heard_(silence.steady()) {}
 
   // The cancel that follows is the server's fault.
   void Blame() { blamed_.store(true, std::memory_order_relaxed); }
 
   void OnStarted(const CloudStarted& event) override { outer_->OnStarted(event); }
-  void OnDelta(const std::string& text) override { outer_->OnDelta(text); }
-  void OnFinished(const StubFinished& event) override {
+  void OnDelta(const std::string& text) override {
+    spoke_ = true;
+    heard_ = silence_.steady();
+    outer_->OnDelta(text);
+  }
+  void OnFinished(const CloudFinished& event) override {
     breaker_->Report(ticket_, Breaker::Outcome::kSuccess);
     outer_->OnFinished(event);
   }
@@ -33,28 +37,30 @@ class BreakerSink final : public StubSink {
  private:
   // What the end of a call says about the server.
   Breaker::Outcome OutcomeOf(const StubError& event) const {
-    if (event.error.kind == CloudErrorKind::kCancelled) {
+    const CloudErrorKind kind = event.error.kind;
+    if (kind == CloudErrorKind::kDeadline) return OutcomeOfSilence();
+    if (kind == CloudErrorKind::kCancelled) {
       const bool blamed = blamed_.load(std::memory_order_relaxed);
       return blamed ? OutcomeOfSilence() : Breaker::Outcome::kUnknown;
     }
-    if (event.answered && event.error.kind != CloudErrorKind::kUnavailable) {
-      return Breaker::Outcome::kSuccess;
-    }
-    if (event.error.kind == CloudErrorKind::kDeadline) return OutcomeOfSilence();
-    return Breaker::Outcome::kFailure;
+    const bool alive = event.answered && kind != CloudErrorKind::kUnavailable;
+    return alive ? Breaker::Outcome::kSuccess : Breaker::Outcome::kFailure;
   }
 
+  // Out of time. gRPC's deadline and the caller's patience may end at one moment, so it does not
+  // matter which of them came first, only how long the server had been silent by then.
   Breaker::Outcome OutcomeOfSilence() const {
-    const bool fair = silence_.steady() - begin_ >= silence_.fair_wait();
-    return fair ? Breaker::Outcome::kFailure : Breaker::Outcome::kUnknown;
+    if (silence_.steady() - heard_ >= silence_.fair_wait()) return Breaker::Outcome::kFailure;
+    return spoke_ ? Breaker::Outcome::kSuccess : Breaker::Outcome::kUnknown;
   }
 
   const std::shared_ptr<Breaker> breaker_;
   const Breaker::Ticket ticket_;
   const SilenceOptions silence_;
-  const absl::Time begin_;
   const std::shared_ptr<StubSink> outer_;
   std::atomic<bool> blamed_{false};
+  bool spoke_ = false;  // text came
+  absl::Time heard_;    // when it last did; before, when the call began
 };
 
 class BreakerHandle final : public CloudCall {
@@ -92,6 +98,7 @@ class BreakerStub final : public CloudStub {
     }
     StubError error;
     error.error.kind = CloudErrorKind::kBreakerOpen;
+    error.error.nothing_sent = true;
     error.error.message = "not tried: the last calls failed (the breaker is open)";
     sink->OnError(error);
     return std::make_unique<NoCall>();

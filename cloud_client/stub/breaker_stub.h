@@ -1,9 +1,10 @@
 // Refuses calls at once while the breaker is open, and tells the breaker how the others end. It
 // stands below the retries, so each attempt counts and an open breaker ends a retry.
 //
-// An answer of any kind means that the server lives. Silence (a deadline, or a call abandoned as
-// too slow) counts as a failure only where the call had a fair time, so that callers in a hurry do
-// not close the way for others. A cancel means nothing. Held by
+// An answer of any kind means that the server lives. A call that ran out of time (its deadline, or
+// abandoned as too slow) is judged by the silence it ended in, since its last text or its begin: a
+// fair time of it is a failure; less is a success where text came and means nothing where none did,
+// so that callers in a hurry do not close the way for others. A cancel means nothing. Held by
 // tests/cloud_client/stub/breaker_stub_test.cc.
 
 #ifndef NEARFAR_CLOUD_CLIENT_STUB_BREAKER_STUB_H_

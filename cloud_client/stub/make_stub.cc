@@ -107,9 +107,7 @@ absl::StatusOr<StubStack> StackDecorators(std::shared_ptr<CloudStub> protocol,
                               {FairWait(options, stack.meter), options.steady});
   stack.retries = std::make_shared<std::atomic<int64_t>>(0);
   stack.top = MakeRetryStub(std::move(stack.top), RetryOptionsOf(options, stack.retries));
-  stack.top = MakeMeteringStub(
-      std::move(stack.top), stack.meter,
-      {options.input_usd_per_mtok, options.output_usd_per_mtok, options.clock, options.steady});
+  stack.top = MakeMeteringStub(std::move(stack.top), stack.meter, {options.clock, options.steady});
   return stack;
 }
 

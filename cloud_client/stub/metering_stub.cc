@@ -1,27 +1,14 @@
 #include "cloud_client/stub/metering_stub.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace nearfar {
 namespace {
 
 constexpr double kNewest = 0.3;
-constexpr double kTokensPerMillion = 1e6;
 
 void Average(double value, std::optional<double>* average) {
   *average = *average ? **average + kNewest * (value - **average) : value;
-}
-
-// What is owed; empty = unknown. A prompt has tokens, so none means that no usage was told.
-std::optional<double> CostOf(const StubFinished& event, const MeteringOptions& options) {
-  const CloudFinished& usage = event.finished;
-  if (usage.prompt_tokens <= 0) return std::nullopt;
-  const double priced =
-      (static_cast<double>(usage.prompt_tokens) * options.input_usd_per_mtok +
-       static_cast<double>(usage.completion_tokens) * options.output_usd_per_mtok) /
-      kTokensPerMillion;
-  return std::max(priced, event.server_bill_usd.value_or(0));
 }
 
 class MeteringSink final : public StubSink {
@@ -44,9 +31,7 @@ class MeteringSink final : public StubSink {
     outer_->OnDelta(text);
   }
 
-  void OnFinished(const StubFinished& event) override {
-    StubFinished billed = event;
-    billed.finished.cost_usd = CostOf(event, options_);
+  void OnFinished(const CloudFinished& event) override {
     std::optional<absl::Duration> ttft;
     absl::Duration decode;
     if (first_text_) {
@@ -55,8 +40,8 @@ class MeteringSink final : public StubSink {
       // No call waits longer than it may: such a time was not measured, whatever the clocks did.
       if (*ttft < absl::ZeroDuration() || *ttft > limit_) ttft.reset();
     }
-    meter_->Finish(billed.finished, ttft, decode);
-    outer_->OnFinished(billed);
+    meter_->Finish(event, ttft, decode);
+    outer_->OnFinished(event);
   }
 
   void OnError(const StubError& event) override {
@@ -104,7 +89,7 @@ void Meter::Finish(const CloudFinished& event, std::optional<absl::Duration> ttf
   absl::MutexLock lock(&mutex_);
   ++reading_.calls;
   reading_.last_call_succeeded = true;
-  reading_.billed_usd += event.cost_usd.value_or(0);
+  reading_.billed_usd += event.bill_usd.value_or(0);
   if (ttft) Average(absl::ToDoubleSeconds(*ttft), &reading_.ttft_seconds);
   // The first token's time is in ttft.
   if (event.completion_tokens > 1 && decode > absl::ZeroDuration()) {

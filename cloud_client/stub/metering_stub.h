@@ -1,7 +1,7 @@
-// What calls cost and how fast they are: says what is owed (the server's bill may raise usage times
-// price, never lower it; without usage nobody knows), and keeps the counters and moving averages of
-// CloudHealth. The outermost decorator, so that a call counts once however often it was tried, and
-// its time to the first token includes the tries. Thread-safe. Held by
+// How calls end and how fast they are: keeps the counters and moving averages of CloudHealth. A
+// bill passes through: what is owed is for whoever knows the policy's price and the reservation
+// (router/internal/call_sink.h). The outermost decorator, so that a call counts once however often
+// it was tried, and its time to the first token includes the tries. Thread-safe. Held by
 // tests/cloud_client/stub/metering_stub_test.cc.
 
 #ifndef NEARFAR_CLOUD_CLIENT_STUB_METERING_STUB_H_
@@ -24,7 +24,7 @@ struct MeterReading {
   int64_t failures = 0;                // of them, not counting our own cancels
   std::optional<double> ttft_seconds;  // exponential moving averages, weight 0.3 for the newest
   std::optional<double> tokens_per_second;  // after the first text
-  double billed_usd = 0;                    // of the calls whose cost is known
+  double billed_usd = 0;                    // by the servers' own bills
   bool last_call_succeeded = false;
   std::optional<CloudModel> model;  // what a call or GetModel last told
 };
@@ -44,8 +44,6 @@ class Meter {
 };
 
 struct MeteringOptions {
-  double input_usd_per_mtok = 0;
-  double output_usd_per_mtok = 0;
   std::function<absl::Time()> clock;   // deadlines are told by it
   std::function<absl::Time()> steady;  // times are measured by it
 };

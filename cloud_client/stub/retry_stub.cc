@@ -44,7 +44,7 @@ class RetryingCall : public std::enable_shared_from_this<RetryingCall> {
 
   // From the running attempt.
   void OnEvent() { delivered_ = true; }
-  void OnFinished(const StubFinished& event);
+  void OnFinished(const CloudFinished& event);
   void OnError(const StubError& event);
   StubSink& outer() { return *outer_; }
 
@@ -57,7 +57,8 @@ class RetryingCall : public std::enable_shared_from_this<RetryingCall> {
   const std::shared_ptr<Shared> shared_;
   const StubRequest request_;
   const std::shared_ptr<StubSink> outer_;
-  bool delivered_ = false;  // one attempt at a time touches it
+  bool delivered_ = false;  // one attempt at a time touches these two
+  bool sent_ = false;       // an attempt's request may have left
 
   absl::Mutex mutex_;
   int attempt_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -78,7 +79,7 @@ class AttemptSink final : public StubSink {
     call_->OnEvent();
     call_->outer().OnDelta(text);
   }
-  void OnFinished(const StubFinished& event) override { call_->OnFinished(event); }
+  void OnFinished(const CloudFinished& event) override { call_->OnFinished(event); }
   void OnError(const StubError& event) override { call_->OnError(event); }
 
  private:
@@ -130,7 +131,7 @@ bool RetryingCall::End() {
   return !std::exchange(ended_, true);
 }
 
-void RetryingCall::OnFinished(const StubFinished& event) {
+void RetryingCall::OnFinished(const CloudFinished& event) {
   shared_->budget.Succeed();
   if (End()) outer_->OnFinished(event);
 }
@@ -155,6 +156,7 @@ std::optional<absl::Duration> RetryingCall::Pause(const StubError& event) {
 
 void RetryingCall::OnError(const StubError& event) {
   if (event.retryable) shared_->budget.Fail();
+  sent_ |= !event.error.nothing_sent;
   const std::optional<absl::Duration> pause = Pause(event);
   bool again = false;
   std::shared_ptr<CloudCall> over;
@@ -167,7 +169,9 @@ void RetryingCall::OnError(const StubError& event) {
     shared_->options.retries->fetch_add(1, std::memory_order_relaxed);
     shared_->options.after(*pause, [self = shared_from_this()] { self->Try(); });
   } else if (End()) {
-    outer_->OnError(event);
+    StubError last = event;
+    last.error.nothing_sent = !sent_;
+    outer_->OnError(last);
   }
 }
 

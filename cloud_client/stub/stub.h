@@ -25,11 +25,6 @@ struct StubRequest {
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
-struct StubFinished {
-  CloudFinished finished;                 // its cost is the meter's to tell
-  std::optional<double> server_bill_usd;  // empty = the server keeps none
-};
-
 struct StubError {
   CloudError error;
   // The same call may succeed in a moment: nothing was delivered or billed, and the server said so
@@ -49,7 +44,7 @@ class StubSink {
   virtual ~StubSink() = default;
   virtual void OnStarted(const CloudStarted& event) = 0;
   virtual void OnDelta(const std::string& text) = 0;
-  virtual void OnFinished(const StubFinished& event) = 0;
+  virtual void OnFinished(const CloudFinished& event) = 0;
   virtual void OnError(const StubError& event) = 0;
 };
 

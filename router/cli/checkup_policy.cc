@@ -164,6 +164,11 @@ void CheckBudget(const PolicyConfig& config, Findings* findings) {
     findings->push_back({Verdict::kWarn, "budget", std::string(look.status().message()), ""});
     return;
   }
+  if (look.ok() && look->unknown) {
+    findings->push_back({Verdict::kWarn, "budget", "what was spent in this window is not known",
+                         "far sides that cost rest until the window ends"});
+    return;
+  }
   const double spent = look.ok() ? look->spent_usd : 0;  // without a ledger nothing was ever spent
   if (!config.budget.limit_usd.has_value()) {
     findings->push_back({Verdict::kOk, "budget",

@@ -31,29 +31,26 @@ std::shared_ptr<CallListener> CallSink::Listener() {
   return closed_ ? nullptr : listener_;
 }
 
-// The larger of the side's own bill and usage times price; empty = unknown. A bill of nothing for a
-// usage of nothing proves nothing.
-std::optional<double> CallSink::BillOf(const BackendFinished& event) const {
-  const double told = IsBill(event.cost_usd) ? *event.cost_usd : 0;
+// What a finished call owes, told here alone: the larger of the side's own bill and usage times the
+// policy's price; without usage also no less than was set aside. A prompt has tokens, so none means
+// that no usage was told.
+double CallSink::Owed(const BackendFinished& event, double bound_usd) const {
   const Usage& usage = event.usage;
-  if (usage.prompt_tokens <= 0 && usage.completion_tokens <= 0) {
-    return told > 0 ? std::optional<double>(told) : std::nullopt;
-  }
   const double priced =
       kPerMillion * (static_cast<double>(usage.prompt_tokens) * price_.input_usd_per_mtok +
                      static_cast<double>(usage.completion_tokens) * price_.output_usd_per_mtok);
-  return std::max(told, priced);
+  const double told = IsBill(event.cost_usd) ? *event.cost_usd : 0;
+  return std::max({told, priced, usage.prompt_tokens > 0 ? 0 : bound_usd});
 }
 
-bool CallSink::Close(std::optional<double> bill, std::shared_ptr<CallListener>* listener,
-                     double* settled) {
+bool CallSink::Close(Bill bill, std::shared_ptr<CallListener>* listener, double* settled) {
   std::optional<Reservation> money;
   {
     absl::MutexLock hold(&mu_);
     if (std::exchange(closed_, true)) return false;
     *listener = std::exchange(listener_, nullptr);
     if (money_) {
-      bill_usd_ = bill.value_or(money_->bound_usd());
+      bill_usd_ = bill(money_->bound_usd());
       money.emplace(*std::move(money_));
       money_.reset();
     }
@@ -72,16 +69,17 @@ void CallSink::OnDelta(const BackendDelta& event) {
 void CallSink::OnFinished(const BackendFinished& event) {
   std::shared_ptr<CallListener> listener;
   double bill = 0;
-  if (!Close(BillOf(event), &listener, &bill) || !listener) return;
+  const auto owed = [&](double bound_usd) { return Owed(event, bound_usd); };
+  if (!Close(owed, &listener, &bill) || !listener) return;
   listener->HearFinished(serial_, event, bill);
 }
 
 void CallSink::OnError(const BackendError& event) {
   std::shared_ptr<CallListener> listener;
   double bill = 0;
-  std::optional<double> charged;  // unknown: the reservation is spent
-  if (!event.maybe_billed) charged = 0;
-  if (!Close(charged, &listener, &bill) || !listener) return;
+  // Whether it is charged, and how much, is unknown: the reservation is spent.
+  const auto owed = [&](double bound_usd) { return event.maybe_billed ? bound_usd : 0; };
+  if (!Close(owed, &listener, &bill) || !listener) return;
   listener->HearError(serial_, event, bill);
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "router/backend.h"
 #include "router/internal/reservation.h"
@@ -46,11 +47,14 @@ class CallSink : public BackendSink {
   void OnError(const BackendError& event) override;
 
  private:
-  // The listener, unless a terminal event came before or it was detached. `last` makes this one the
-  // terminal event and settles by `bill`.
+  // What a call that had this much set aside owes.
+  using Bill = absl::FunctionRef<double(double bound_usd)>;
+
+  // The listener, unless a terminal event came before or it was detached.
   std::shared_ptr<CallListener> Listener();
-  bool Close(std::optional<double> bill, std::shared_ptr<CallListener>* listener, double* settled);
-  std::optional<double> BillOf(const BackendFinished& event) const;
+  // Makes this the terminal event, and settles by `bill`; false where one came before.
+  bool Close(Bill bill, std::shared_ptr<CallListener>* listener, double* settled);
+  double Owed(const BackendFinished& event, double bound_usd) const;
 
   const int serial_;
   const CallPrice price_;

@@ -22,7 +22,8 @@ void Pacer::Configure(const PolicyConfig& config, double spent_usd, absl::Time w
   value_usd_ = config.value.right_answer_usd;
   if (was_on) return;
   const double elapsed = std::max(absl::ToDoubleSeconds(now - window_start), 0.0);
-  const double ahead = spent_usd - limit_usd_ * elapsed / window_seconds_;
+  // More than the limit is spent where nobody knows what was; a window then gives it all back.
+  const double ahead = std::min(spent_usd, limit_usd_) - limit_usd_ * elapsed / window_seconds_;
   lambda_ = std::max(ahead * kStepsPerBudget / limit_usd_, 0.0);
   at_ = now;
 }

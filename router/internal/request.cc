@@ -224,7 +224,8 @@ void Request::GiveUp(Side* side) {
 }
 
 void Request::OnDeadline() {
-  if (far_.call && !far_.spoke) far_.call->Abandon();
+  // Whether it was too slow or talked to the end is for its breaker to say, which heard it last.
+  if (far_.call) far_.call->Abandon();
   Fail(absl::DeadlineExceededError("no answer before the deadline"));
 }
 

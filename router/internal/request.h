@@ -57,7 +57,7 @@ class Request : public RouterCall,
     std::shared_ptr<BackendCall> call;
     std::shared_ptr<CallSink> sink;
     bool spoke = false;                                    // a delta with text came
-    absl::Time heard;                                      // when the last one came
+    absl::Time heard;                                      // when the last one came (Timer::Now)
     absl::Duration idle_limit = absl::InfiniteDuration();  // of silence between two
     Utf8Joiner joiner;
     std::optional<Stitcher> stitcher;  // it continues another side's text
@@ -128,6 +128,8 @@ class Request : public RouterCall,
   void OnNoMoney(const std::string& target, const absl::Status& status);
   void OnFarShut(const std::string& target);
   void FallBack(const absl::Status& status, Reason reason, std::string detail);
+  bool DraftStands() const;
+  Decision DecideAgain();
   bool NearCanGoOn() const;
   bool NearContinues() const;
   bool AnotherWouldAnswer();

@@ -279,7 +279,7 @@ void Request::OnNearError(const absl::Status& status) {
 
 void Request::OnFarDelta(const BackendDelta& delta) {
   if (!delta.text.empty()) {
-    far_.heard = core_->Now();
+    far_.heard = core_->timer().Now();
     if (!std::exchange(far_.spoke, true)) AwaitFar(far_.idle_limit);
   }
   far_call_tokens_ += TokensOf(delta);
@@ -307,7 +307,7 @@ void Request::OnFarFinished(const BackendFinished& end) {
 void Request::OnFarSilent(int serial) {
   if (serial != far_.serial) return;
   // Words that came meanwhile only moved `heard`: a timer for each would cost more than the word.
-  const absl::Duration rest = far_.heard + far_.idle_limit - core_->Now();
+  const absl::Duration rest = far_.heard + far_.idle_limit - core_->timer().Now();
   if (far_.spoke && rest > absl::ZeroDuration()) return AwaitFar(std::min(rest, far_.idle_limit));
   if (!AnotherWouldAnswer()) return AwaitFar(far_.idle_limit);
   const char* silence =
@@ -442,7 +442,7 @@ void Request::AcceptDraft() {
 // The policy wants another answer than what is out already.
 void Request::StayNear(const std::string& reason) {
   Flag(reason);
-  if (draft_finished_ && !far_wrote_) return AcceptDraft();
+  if (DraftStands()) return AcceptDraft();
   exits_ = false;
 }
 
@@ -548,11 +548,7 @@ void Request::OnFarShut(const std::string& target) {
 
 // No far answer is to be had of the target that was wanted: another target, or near, or the end.
 void Request::FallBack(const absl::Status& status, Reason reason, std::string detail) {
-  const bool draft_stands = draft_finished_ && !far_wrote_;
-  if (!draft_stands) signals_.draft.reset();
-  RefreshSignals();
-  if (draft_stands) DescribeDraft(/*finished=*/true);
-  Decision decision = draft_stands ? Reconsider() : Choose();
+  Decision decision = DecideAgain();
   if (decision.route == Route::kFar && CanStillTry(decision.target)) {
     Record(decision);
     return StartFar(std::move(decision));
@@ -565,8 +561,20 @@ void Request::FallBack(const absl::Status& status, Reason reason, std::string de
   decision.flagged = true;
   Record(decision);
   Flag(ReasonName(reason));
-  if (draft_stands) return AcceptDraft();
+  if (DraftStands()) return AcceptDraft();
   ContinueNear(decision);
+}
+
+bool Request::DraftStands() const { return draft_finished_ && !far_wrote_; }
+
+// The policy's word without the targets that were tried: on the draft where one stands, else on the
+// query.
+Decision Request::DecideAgain() {
+  if (!DraftStands()) signals_.draft.reset();
+  RefreshSignals();
+  if (!DraftStands()) return Choose();
+  DescribeDraft(/*finished=*/true);
+  return Reconsider();
 }
 
 // From what is out, or, where nothing is or the app lets it be taken back, anew.
@@ -579,14 +587,13 @@ bool Request::NearContinues() const {
   return core_->near()->Describe().capabilities.continuation == Continuation::kExact;
 }
 
-// Whether giving up the far call that runs would help: near, its draft, or another target that the
-// policy would take.
+// Whether FallBack would find an answer if the far call that runs were given up: another target, or
+// near or its draft, as the policy would have it.
 bool Request::AnotherWouldAnswer() {
-  if (NearCanGoOn() || (draft_finished_ && !far_wrote_)) return true;
-  signals_.draft.reset();
-  RefreshSignals();
-  const Decision decision = Choose();
-  return decision.route == Route::kFar && CanStillTry(decision.target);
+  const Decision decision = DecideAgain();
+  if (decision.route == Route::kFar && CanStillTry(decision.target)) return true;
+  if (decision.route == Route::kRefuse) return false;
+  return DraftStands() || NearCanGoOn();
 }
 
 void Request::ContinueNear(const Decision& decision) {

@@ -83,6 +83,8 @@ class ThreadTimer : public Timer {
     }
   }
 
+  absl::Time Now() const override { return SteadyNow(); }
+
   uint64_t Schedule(absl::Duration delay, std::function<void()> run) override {
     const SteadyClock::time_point when = TimeAfter(delay);
     std::lock_guard<std::mutex> hold(state_->mu);
@@ -110,6 +112,10 @@ class ThreadTimer : public Timer {
 };
 
 }  // namespace
+
+absl::Time SteadyNow() {
+  return absl::UnixEpoch() + absl::FromChrono(SteadyClock::now().time_since_epoch());
+}
 
 std::shared_ptr<Timer> MakeThreadTimer() { return std::make_shared<ThreadTimer>(); }
 

@@ -9,8 +9,10 @@
 
 #include "gtest/gtest.h"
 #include "tests/cloud_client/fake_inference.h"
+#include "tests/cloud_client/fake_stub.h"
 #include "tests/testing/certs.h"
 #include "tests/testing/fake_clock.h"
+#include "tests/testing/held_port.h"
 #include "tests/testing/temp_dir.h"
 
 namespace nearfar {
@@ -21,6 +23,7 @@ using testing::DeltaMessage;
 using testing::FakeInference;
 using testing::FinishedMessage;
 using testing::GenerateWriter;
+using testing::HeldPort;
 using testing::StartedMessage;
 using testing::WaitingSink;
 
@@ -52,7 +55,12 @@ std::shared_ptr<WaitingSink> Call(CloudClient& client) {
 }
 
 TEST(CloudClientTest, AnswersBillsAndMeasures) {
-  FakeInference server(AnswerYes);
+  FakeInference server([](grpc::ServerContext*, const v1::GenerateRequest&, GenerateWriter* out) {
+    out->Write(StartedMessage());
+    out->Write(DeltaMessage("yes"));
+    out->Write(FinishedMessage(13));
+    return grpc::Status::OK;
+  });
   CloudOptions options = OptionsFor(server);
   options.input_usd_per_mtok = 1e6;
   options.output_usd_per_mtok = 2e6;
@@ -62,7 +70,7 @@ TEST(CloudClientTest, AnswersBillsAndMeasures) {
   EXPECT_FALSE(client->known_model());
   auto sink = Call(*client);
   EXPECT_EQ(sink->text, "yes");
-  EXPECT_EQ(sink->finished->cost_usd, 7 * 1.0 + 3 * 2.0);
+  EXPECT_EQ(sink->finished->bill_usd, 13);
   EXPECT_EQ(client->health().state, CloudHealth::State::kHealthy);
   EXPECT_EQ(client->health().billed_usd, 13);
   EXPECT_TRUE(client->health().ttft_seconds);
@@ -135,6 +143,107 @@ TEST(CloudClientTest, ASilentFarSideThatIsAbandonedOpensTheBreaker) {
     EXPECT_TRUE(sink->error->maybe_billed);
   }
   EXPECT_EQ(Call(*client)->error->kind, CloudErrorKind::kBreakerOpen);
+}
+
+// Ports that are open and never speak; of the second the first packets are dropped.
+TEST(CloudClientTest, AFarSideThatTakesNoConnectionOpensTheBreaker) {
+  HeldPort silent(SOCK_STREAM), full(SOCK_STREAM);
+  full.FillQueue();
+  for (const HeldPort* port : {&silent, &full}) {
+    SCOPED_TRACE(port->address());
+    testing::FakeTimers timers;
+    testing::FakeClock clock;
+    CloudOptions options;
+    options.name = "fake";
+    options.target = "dns:///" + port->address();
+    options.after = timers.after();
+    options.steady = clock.function();
+    auto client = ClientWith(options);
+    const auto start = [&](std::shared_ptr<WaitingSink> sink) {
+      return client->Start(Ask("hello"), absl::InfiniteFuture(), std::move(sink));
+    };
+    const auto give_up = [&](WaitingSink& sink) {
+      timers.FireNext();
+      EXPECT_EQ(sink.Wait().error->kind, CloudErrorKind::kUnavailable);
+      EXPECT_FALSE(sink.error->maybe_billed);
+      EXPECT_TRUE(sink.error->nothing_sent);
+    };
+    for (int i = 0; i < options.breaker_failures; ++i) {
+      EXPECT_EQ(client->health().state, CloudHealth::State::kUnknown);
+      auto sink = std::make_shared<WaitingSink>();
+      auto call = start(sink);
+      EXPECT_EQ(timers.delays.back(), options.connect_patience);
+      give_up(*sink);
+    }
+    EXPECT_EQ(client->health().state, CloudHealth::State::kBreakerOpen);
+    EXPECT_EQ(Call(*client)->error->kind, CloudErrorKind::kBreakerOpen);
+
+    clock.Advance(options.breaker_open);
+    EXPECT_EQ(client->health().state, CloudHealth::State::kUnknown) << "a probe is wanted";
+    auto probe = std::make_shared<WaitingSink>();
+    auto call = start(probe);
+    EXPECT_EQ(client->health().state, CloudHealth::State::kBreakerOpen) << "it is under way";
+    EXPECT_EQ(Call(*client)->error->kind, CloudErrorKind::kBreakerOpen);
+    give_up(*probe);
+    clock.Advance(options.breaker_open);
+    EXPECT_EQ(client->health().state, CloudHealth::State::kBreakerOpen) << "twice the pause";
+    EXPECT_EQ(client->health().billed_usd, 0);
+    EXPECT_EQ(client->health().retries, 0);
+  }
+}
+
+// A connection that is taken, and becomes a gRPC one when the test says so.
+class LateConnectionTest : public ::testing::Test {
+ protected:
+  LateConnectionTest() {
+    CloudOptions options;
+    options.name = "fake";
+    options.target = "dns:///" + port_.address();
+    options.after = timers_.after();
+    client_ = ClientWith(options);
+  }
+  std::unique_ptr<CloudCall> Start(std::shared_ptr<WaitingSink> sink) {
+    return client_->Start(Ask("hello"), absl::InfiniteFuture(), std::move(sink));
+  }
+
+  absl::Notification arrived_;
+  FakeInference server_{[this](grpc::ServerContext* context, const v1::GenerateRequest& request,
+                               GenerateWriter* out) {
+    arrived_.Notify();
+    return AnswerYes(context, request, out);
+  }};
+  HeldPort port_{SOCK_STREAM};
+  testing::FakeTimers timers_;
+  std::shared_ptr<CloudClient> client_;
+};
+
+TEST_F(LateConnectionTest, ThatComesBeforeTheTimerCarriesItsCall) {
+  auto sink = std::make_shared<WaitingSink>();
+  auto call = Start(sink);
+  server_.Adopt(port_.Accept());
+  arrived_.WaitForNotification();
+  timers_.FireNext();
+  EXPECT_EQ(sink->Wait().text, "yes");
+  EXPECT_TRUE(sink->finished);
+  EXPECT_EQ(client_->health().state, CloudHealth::State::kHealthy);
+}
+
+TEST_F(LateConnectionTest, ThatComesAfterTheTimerServesTheNextCallOnly) {
+  auto late = std::make_shared<WaitingSink>();
+  auto call = Start(late);
+  const int connection = port_.Accept();
+  timers_.FireNext();
+  EXPECT_EQ(late->Wait().error->kind, CloudErrorKind::kUnavailable);
+  EXPECT_TRUE(late->error->nothing_sent);
+  EXPECT_EQ(client_->health().failures, 1);
+
+  auto sink = std::make_shared<WaitingSink>();
+  auto next = Start(sink);
+  server_.Adopt(connection);
+  EXPECT_EQ(sink->Wait().text, "yes");
+  EXPECT_EQ(server_.calls.load(), 1) << "what was given up did not go out after all";
+  EXPECT_EQ(late->terminals.load(), 1);
+  EXPECT_EQ(client_->health().state, CloudHealth::State::kHealthy);
 }
 
 TEST(CloudClientTest, RefusesBadOptions) {

@@ -5,6 +5,7 @@
 
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/server_posix.h>
 
 #include <atomic>
 #include <functional>
@@ -79,6 +80,9 @@ class FakeInference : public v1::InferenceService::Service {
     response->mutable_price()->set_output_usd_per_mtok(2);
     return grpc::Status::OK;
   }
+
+  // Serves a connection that somebody else took; the server's from here on.
+  void Adopt(int fd) { grpc::AddInsecureChannelFromFd(server_.get(), fd); }
 
   std::string target() const { return absl::StrCat("dns:///127.0.0.1:", port_); }
   int port() const { return port_; }

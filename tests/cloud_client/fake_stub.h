@@ -60,7 +60,7 @@ class StubRecorder : public StubSink {
  public:
   void OnStarted(const CloudStarted& event) override { started = event; }
   void OnDelta(const std::string& delta) override { text += delta; }
-  void OnFinished(const StubFinished& event) override {
+  void OnFinished(const CloudFinished& event) override {
     finished = event;
     ++terminals;
   }
@@ -71,7 +71,7 @@ class StubRecorder : public StubSink {
 
   std::optional<CloudStarted> started;
   std::string text;
-  std::optional<StubFinished> finished;
+  std::optional<CloudFinished> finished;
   std::optional<StubError> error;
   int terminals = 0;
 };
@@ -84,10 +84,10 @@ inline StubError Unavailable() {
   return error;
 }
 
-inline StubFinished FinishedWith(int64_t prompt_tokens, int64_t completion_tokens) {
-  StubFinished event;
-  event.finished.prompt_tokens = prompt_tokens;
-  event.finished.completion_tokens = completion_tokens;
+inline CloudFinished FinishedWith(int64_t prompt_tokens, int64_t completion_tokens) {
+  CloudFinished event;
+  event.prompt_tokens = prompt_tokens;
+  event.completion_tokens = completion_tokens;
   return event;
 }
 

@@ -9,6 +9,10 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "absl/synchronization/notification.h"
+#include "tests/cloud_client/fake_stub.h"
+#include "tests/testing/held_port.h"
+#include "tests/testing/router_bench.h"
 #include "tests/testing/temp_dir.h"
 
 namespace nearfar {
@@ -177,6 +181,85 @@ TEST(CloudBackend, DescribesWhatIsKnown) {
   EXPECT_EQ(backend->Describe().capabilities.context_tokens, 2048);
   EXPECT_EQ(backend->health(), Health::kBreakerOpen);
   EXPECT_EQ(backend->speed().ttft_seconds, 0.4);
+}
+
+TEST(CloudBackend, OnlyWhatIsKnownNotToHaveLeftIsTold) {
+  for (bool nothing_sent : {false, true}) {
+    auto client = std::make_shared<FakeClient>();
+    auto events = std::make_shared<Recorder>();
+    auto call = MakeCloudBackend(client, Home())->Start({}, absl::InfiniteFuture(), events);
+    client->sink->OnError({CloudErrorKind::kUnavailable, "why", false, nothing_sent});
+    EXPECT_EQ(events->error->nothing_sent, nothing_sent);
+  }
+}
+
+// Tells of its end.
+class EndSink : public CloudSink {
+ public:
+  void OnDelta(const std::string&) override {}
+  void OnFinished(const CloudFinished&) override { over.Notify(); }
+  void OnError(const CloudError&) override { over.Notify(); }
+  absl::Notification over;
+};
+
+// While another query tries a far side whose breaker was open, a draft is not given up for it.
+class ProbedFarTest : public testing::RouterBench {
+ protected:
+  ProbedFarTest() {
+    CloudOptions options;
+    options.name = "home";
+    options.target = "dns:///" + port_.address();
+    options.steady = clock.function();
+    options.after = timers_.after();
+    options.breaker_failures = 1;
+    client_ = *CloudClient::Create(options);
+    real_far_sides["home"] = MakeCloudBackend(client_, Home());
+    CallUnanswered();
+    timers_.FireNext();
+    calls_.back().second->over.WaitForNotification();
+    clock.Advance(options.breaker_open);
+  }
+  ~ProbedFarTest() override {
+    for (const auto& [call, sink] : calls_) {
+      call->Cancel();
+      sink->over.WaitForNotification();
+    }
+  }
+  void CallUnanswered() {
+    auto sink = std::make_shared<EndSink>();
+    calls_.emplace_back(client_->Start({}, absl::InfiniteFuture(), sink), sink);
+  }
+
+  testing::HeldPort port_{SOCK_STREAM};
+  testing::FakeTimers timers_;
+  std::shared_ptr<CloudClient> client_;
+  std::vector<std::pair<std::unique_ptr<CloudCall>, std::shared_ptr<EndSink>>> calls_;
+};
+
+TEST_F(ProbedFarTest, LeavesTheDraftAlone) {
+  EXPECT_EQ(real_far_sides["home"]->health(), Health::kUnknown) << "the next call is the probe";
+  CallUnanswered();
+  EXPECT_EQ(real_far_sides["home"]->health(), Health::kBreakerOpen);
+  ExitAfter(2);
+  auto events = Start(Ask("q"));
+  near->last().SayWords("my own words").Finish();
+  EXPECT_FALSE(near->last().cancelled());
+  EXPECT_EQ(near->calls(), 1);
+  ASSERT_TRUE(events->finished());
+  EXPECT_EQ(events->finished()->text, "my own words");
+}
+
+// A call that found no connection sent nothing, and the record says so.
+TEST_F(ProbedFarTest, WhatNeverConnectedIsNoEgress) {
+  policy->choose = [](const Signals& signals) {
+    const bool up = signals.far[0].health != Health::kUnreachable;
+    return up ? To(Route::kFar, Reason::kFixed, "home") : To(Route::kRefuse, Reason::kOffline);
+  };
+  auto events = Start(Ask("q"));
+  timers_.FireNext();
+  events->WaitForEnd();
+  EXPECT_TRUE(events->failed());
+  EXPECT_EQ(Records()[0].egress_bytes, 0);
 }
 
 TEST(MakeCloudBackends, OneForEachTarget) {

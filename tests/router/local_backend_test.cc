@@ -102,6 +102,7 @@ class LocalBackendTest : public ::testing::Test {
     engine = *std::move(opened);
     backend_options.kept_sessions = kept_sessions;
     backend_options.now = clock.function();
+    backend_options.steady = steady.function();
     backend = MakeLocalBackend(engine, backend_options);
   }
   std::shared_ptr<testing::FakeEngine> OpenFake(testing::FakeEngine::Options options,
@@ -126,7 +127,7 @@ class LocalBackendTest : public ::testing::Test {
     return recorder;
   }
 
-  testing::FakeClock clock;
+  testing::FakeClock clock, steady;
   LocalBackendOptions backend_options;
   std::shared_ptr<Engine> engine;
   std::shared_ptr<Backend> backend;
@@ -332,7 +333,10 @@ TEST_F(LocalBackendTest, AnEngineThatFailsAgainAndAgainIsLeftAloneForAWhile) {
     EXPECT_EQ(Start(Ask("x"))->error()->kind, ErrorKind::kInternal);
   }
   EXPECT_EQ(backend->health(), Health::kUnreachable);
-  clock.Advance(absl::Minutes(1));
+  clock.Advance(absl::Hours(1));
+  EXPECT_EQ(backend->health(), Health::kUnreachable) << "the wall clock was set";
+  clock.Advance(-absl::Hours(2));
+  steady.Advance(absl::Minutes(1));
   EXPECT_EQ(backend->health(), Health::kHealthy) << "it is tried again";
   EXPECT_EQ(Start(Ask("x"))->error()->kind, ErrorKind::kInternal);
   EXPECT_EQ(backend->health(), Health::kUnreachable) << "one failure more is enough";

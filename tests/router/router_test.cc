@@ -336,6 +336,48 @@ TEST_F(RouterTest, AFarThatIsSilentUntilTheDeadlineIsAbandonedAndACancelledOneIs
   EXPECT_FALSE(far().last().abandoned());
 }
 
+TEST_F(RouterTest, AFarThatSpokeAndFellSilentIsAbandonedAtTheDeadlineToo) {
+  near = nullptr;
+  policy->choose = Always(To(Route::kFar, Reason::kFixed, "home"));
+  Query query = Ask("q");
+  query.deadline = clock.Now() + absl::Seconds(20);
+  auto events = Start(query);
+  far().last().Say("one");
+  timer->Advance(absl::Seconds(20));
+  ASSERT_TRUE(events->failed());
+  EXPECT_TRUE(far().last().abandoned());
+}
+
+// A slow answer is better than none: nobody gives up a far side for a refusal.
+TEST_F(RouterTest, ASilentFarIsKeptWhereThePolicyWouldRefuse) {
+  policy->choose = [](const Signals& signals) {
+    const bool up = signals.far[0].health != Health::kUnreachable;
+    return up ? To(Route::kFar, Reason::kFixed, "home") : To(Route::kRefuse, Reason::kOffline);
+  };
+  auto events = Start(Ask("q"));
+  timer->Advance(absl::Seconds(100));
+  EXPECT_FALSE(far().last().cancelled());
+  EXPECT_EQ(near->calls(), 0);
+  far().last().Say("late").Finish();
+  EXPECT_EQ(events->finished()->text, "late");
+}
+
+TEST_F(RouterTest, SettingTheWallClockDoesNotMakeAFarSilent) {
+  testing::FakeClock steady;
+  timer = std::make_shared<testing::FakeTimer>(&steady);
+  policy->choose = FarThenNear();
+  auto events = Start(Ask("q"));
+  for (absl::Duration jump : {absl::Hours(1), -absl::Hours(2)}) {
+    far().last().Say("a");
+    clock.Advance(jump);
+    timer->Advance(absl::Seconds(14));
+    EXPECT_FALSE(far().last().cancelled());
+  }
+  timer->Advance(absl::Seconds(1));
+  EXPECT_TRUE(far().last().abandoned());
+  call->Cancel();
+}
+
 TEST_F(RouterTest, AFarThatSpeaksIsNotGivenUp) {
   policy->choose = FarThenNear();
   auto events = Start(Ask("q"));

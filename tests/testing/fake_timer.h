@@ -19,6 +19,7 @@ class FakeTimer : public internal::Timer {
  public:
   explicit FakeTimer(FakeClock* clock) : clock_(clock) {}
 
+  absl::Time Now() const override { return clock_->Now(); }
   uint64_t Schedule(absl::Duration delay, std::function<void()> run) override {
     absl::MutexLock hold(&mu_);
     entries_[{clock_->Now() + delay, next_id_}] = std::move(run);

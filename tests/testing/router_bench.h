@@ -53,6 +53,7 @@ class RouterBench : public ::testing::Test {
     options.policy = policy;
     options.near = near;
     for (const auto& [name, side] : far_sides) options.far[name] = side;
+    for (const auto& [name, side] : real_far_sides) options.far[name] = side;
     if (limit_usd) {
       auto opened = Ledger::Open(
           {.path = ":memory:", .limit_usd = limit_usd, .lease_usd = 0, .clock = clock.function()});
@@ -139,6 +140,7 @@ class RouterBench : public ::testing::Test {
   std::shared_ptr<ScriptedPolicy> policy = std::make_shared<ScriptedPolicy>();
   std::shared_ptr<FakeBackend> near = std::make_shared<FakeBackend>("near");
   std::map<std::string, std::shared_ptr<FakeBackend>> far_sides;
+  std::map<std::string, std::shared_ptr<Backend>> real_far_sides;  // in their places
   std::optional<double> limit_usd;
   std::shared_ptr<Ledger> ledger;
   std::shared_ptr<DecisionLog> log;

@@ -45,6 +45,7 @@ TEST(GrpcErrorTest, EveryCodeAtEveryStage) {
     EXPECT_EQ(not_left.error.kind, row.kind);
     EXPECT_FALSE(not_left.retryable);  // the channel connects again by itself
     EXPECT_FALSE(not_left.error.maybe_billed);
+    EXPECT_TRUE(not_left.error.nothing_sent);
 
     GrpcTrailers refusal;
     refusal.emplace(kErrorKindTrailer, "unavailable");
@@ -55,6 +56,7 @@ TEST(GrpcErrorTest, EveryCodeAtEveryStage) {
     const StubError left = TranslateGrpcError(status, {}, {.left = true});
     EXPECT_EQ(left.error.kind, row.kind);
     EXPECT_EQ(left.error.maybe_billed, row.billable);
+    EXPECT_FALSE(left.error.nothing_sent);
     EXPECT_FALSE(left.retryable);  // none that may be billed, none that may not be retried
 
     const StubError delivered = TranslateGrpcError(status, {}, {.left = true, .delivered = true});

@@ -2,10 +2,6 @@
 
 #include "cloud_client/protocols/nearfar.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -17,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "tests/cloud_client/fake_inference.h"
 #include "tests/cloud_client/fake_stub.h"
+#include "tests/testing/held_port.h"
 
 namespace nearfar {
 namespace {
@@ -26,6 +23,7 @@ using testing::DeltaMessage;
 using testing::FakeInference;
 using testing::FinishedMessage;
 using testing::GenerateWriter;
+using testing::HeldPort;
 using testing::StartedMessage;
 
 // Waits for the end of a call on the bare protocol.
@@ -35,7 +33,7 @@ class WaitingStubSink : public testing::StubRecorder {
     StubRecorder::OnDelta(delta);
     if (!first_delta.HasBeenNotified()) first_delta.Notify();
   }
-  void OnFinished(const StubFinished& event) override {
+  void OnFinished(const CloudFinished& event) override {
     StubRecorder::OnFinished(event);
     over.Notify();
   }
@@ -120,8 +118,8 @@ TEST(NearfarProtocolTest, CarriesTheWholeRequestAndTheWholeAnswer) {
   EXPECT_EQ(outcome.sink->text, "one two three \xF0\x9F\x98\x80");
   EXPECT_EQ(outcome.sink->started->model, "big");
   EXPECT_EQ(outcome.sink->started->fingerprint, "f9");
-  EXPECT_EQ(outcome.sink->finished->server_bill_usd, 0.25);
-  EXPECT_EQ(outcome.sink->finished->finished.completion_tokens, 3);
+  EXPECT_EQ(outcome.sink->finished->bill_usd, 0.25);
+  EXPECT_EQ(outcome.sink->finished->completion_tokens, 3);
 
   EXPECT_EQ(seen.request_id(), "r7");
   EXPECT_EQ(seen.session_key(), "s7");
@@ -192,14 +190,15 @@ TEST(NearfarProtocolTest, BreachesOfTheProtocolAreNamed) {
 TEST(NearfarProtocolTest, UsageThatTheTextDisprovesIsNone) {
   v1::GenerateResponse nothing = FinishedMessage(0);
   nothing.mutable_finished()->mutable_usage()->Clear();
-  v1::GenerateResponse less = FinishedMessage();
+  v1::GenerateResponse less = FinishedMessage(0.0001);
   less.mutable_finished()->mutable_usage()->set_completion_tokens(1);
   for (const v1::GenerateResponse& end : {nothing, less}) {
     const Outcome outcome =
         RunMessages({StartedMessage(), DeltaMessage("a"), DeltaMessage("b"), end});
     ASSERT_TRUE(outcome.sink->finished);
-    EXPECT_EQ(outcome.sink->finished->finished.prompt_tokens, 0);
-    EXPECT_EQ(outcome.sink->finished->finished.completion_tokens, 0);
+    EXPECT_EQ(outcome.sink->finished->prompt_tokens, 0);
+    EXPECT_EQ(outcome.sink->finished->completion_tokens, 0);
+    EXPECT_EQ(outcome.sink->finished->bill_usd, end.finished().cost_usd()) << "owed all the same";
   }
 }
 
@@ -259,39 +258,10 @@ TEST(NearfarProtocolTest, ADeadServerCostsNothing) {
     const Outcome outcome = RunRequest(target, Ask("hello"));
     EXPECT_EQ(outcome.error().kind, CloudErrorKind::kUnavailable) << target;
     EXPECT_FALSE(outcome.error().maybe_billed) << target;
+    EXPECT_TRUE(outcome.error().nothing_sent) << target;
     EXPECT_FALSE(outcome.sink->error->retryable) << target;
   }
 }
-
-// A port of loopback that is open, and says nothing.
-class HeldPort {
- public:
-  explicit HeldPort(int type) : fd_(socket(AF_INET, type, 0)) {
-    address_.sin_family = AF_INET;
-    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address_);
-    bind(fd_, reinterpret_cast<sockaddr*>(&address_), size);
-    getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size);
-    if (type == SOCK_STREAM) listen(fd_, 0);
-  }
-  ~HeldPort() {
-    for (int peer : peers_) close(peer);
-    close(fd_);
-  }
-  // From here on connections are not even taken: their first packets are dropped.
-  void FillQueue() {
-    for (int i = 0; i < 4; ++i) {
-      peers_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-      (void)connect(peers_.back(), reinterpret_cast<sockaddr*>(&address_), sizeof(address_));
-    }
-  }
-  std::string address() const { return absl::StrCat("127.0.0.1:", ntohs(address_.sin_port)); }
-
- private:
-  const int fd_;
-  sockaddr_in address_ = {};
-  std::vector<int> peers_;
-};
 
 class SilentPlaces {
  public:
@@ -321,6 +291,7 @@ TEST(NearfarProtocolTest, ACallWaitsSoLongForAConnectionAndNoLonger) {
     EXPECT_EQ(sink->error->error.kind, CloudErrorKind::kUnavailable);
     EXPECT_EQ(sink->error->error.message, "no connection within 1s");
     EXPECT_FALSE(sink->error->error.maybe_billed);
+    EXPECT_TRUE(sink->error->error.nothing_sent);
     EXPECT_FALSE(sink->error->retryable);
     EXPECT_FALSE(sink->error->answered);  // the breaker counts it
   }
@@ -333,6 +304,7 @@ TEST(NearfarProtocolTest, WhatNeverConnectedCostsNothingHoweverItEnds) {
     const Outcome late = RunRequest(target, Ask("hello"), absl::Now() + absl::Milliseconds(20));
     EXPECT_EQ(late.error().kind, CloudErrorKind::kDeadline);
     EXPECT_FALSE(late.error().maybe_billed);
+    EXPECT_TRUE(late.error().nothing_sent);
 
     auto sink = std::make_shared<WaitingStubSink>();
     StubRequest request;
@@ -396,7 +368,7 @@ TEST(NearfarProtocolTest, AFinishedAnswerDoesNotWaitForTheStreamsEnd) {
   sink->over.WaitForNotification();
   ASSERT_TRUE(sink->finished);
   EXPECT_EQ(sink->text, "whole");
-  EXPECT_EQ(sink->finished->server_bill_usd, 0.25);
+  EXPECT_EQ(sink->finished->bill_usd, 0.25);
 }
 
 TEST(NearfarProtocolTest, AServerThatHangsIsLeftAtTheDeadlineAndMayBill) {

@@ -20,6 +20,7 @@ using testing::Unavailable;
 
 class BreakerStubTest : public ::testing::Test {
  protected:
+  BreakerStubTest() { Forget(); }
   std::shared_ptr<StubRecorder> Call() {
     auto recorder = std::make_shared<StubRecorder>();
     stub_->Start(StubRequest(), recorder);
@@ -32,12 +33,16 @@ class BreakerStubTest : public ::testing::Test {
     };
   }
 
+  // As before the first call.
+  void Forget() {
+    breaker_ = std::make_shared<Breaker>(3, absl::Seconds(5), absl::Seconds(60), clock_.function());
+    stub_ = MakeBreakerStub(fake_, breaker_, {[] { return absl::Seconds(3); }, clock_.function()});
+  }
+
   FakeClock clock_;
   std::shared_ptr<FakeStub> fake_ = std::make_shared<FakeStub>();
-  std::shared_ptr<Breaker> breaker_ =
-      std::make_shared<Breaker>(3, absl::Seconds(5), absl::Seconds(60), clock_.function());
-  std::shared_ptr<CloudStub> stub_ =
-      MakeBreakerStub(fake_, breaker_, {[] { return absl::Seconds(3); }, clock_.function()});
+  std::shared_ptr<Breaker> breaker_;
+  std::shared_ptr<CloudStub> stub_;
 };
 
 TEST_F(BreakerStubTest, OpensAfterFailuresInARow) {
@@ -67,7 +72,9 @@ TEST_F(BreakerStubTest, OneProbeAtATimeAndOneGoodProbeCloses) {
   fake_->on_start = nullptr;  // the probe hangs
   std::shared_ptr<StubRecorder> probe = Call();
   EXPECT_EQ(probe->terminals, 0);
+  EXPECT_EQ(breaker_->state(), Breaker::State::kOpen) << "as another call would find it";
   EXPECT_EQ(Call()->error->error.kind, CloudErrorKind::kBreakerOpen);
+  EXPECT_TRUE(Call()->error->error.nothing_sent);
   fake_->calls.back()->sink->OnFinished(FinishedWith(1, 1));
   EXPECT_TRUE(probe->finished);
   EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
@@ -105,16 +112,22 @@ TEST_F(BreakerStubTest, ACancelledProbeIsGivenBack) {
   EXPECT_EQ(breaker_->state(), Breaker::State::kClosed);
 }
 
-// Three calls in a row that end so, each after `had`.
+// Three calls in a row that say `said` at once and end so, each after `had`.
 class SilenceTest : public BreakerStubTest {
  protected:
   enum class End { kCancel, kAbandon, kDeadline };
-  Breaker::State After(End end, absl::Duration had) {
+  enum class Said { kNothing, kStarted, kText, kTextToTheEnd };
+  Breaker::State After(End end, absl::Duration had, Said said = Said::kNothing) {
     for (int i = 0; i < 3; ++i) {
       auto call = stub_->Start(StubRequest(), std::make_shared<StubRecorder>());
+      StubSink& sink = *fake_->calls.back()->sink;
+      if (said != Said::kNothing) sink.OnStarted({"m", "f", 1});
+      if (said >= Said::kText) sink.OnDelta("a");
       clock_.Advance(had);
+      if (said == Said::kTextToTheEnd) sink.OnDelta("b");
       if (end == End::kAbandon) call->Abandon();
       StubError error;
+      error.answered = said != Said::kNothing;
       error.error.kind =
           end == End::kDeadline ? CloudErrorKind::kDeadline : CloudErrorKind::kCancelled;
       fake_->calls.back()->sink->OnError(error);
@@ -136,6 +149,22 @@ TEST_F(SilenceTest, SaysNothingWhereTheCallerWasInAHurry) {
   EXPECT_EQ(After(End::kDeadline, hurry), Breaker::State::kClosed);
   EXPECT_EQ(After(End::kAbandon, hurry), Breaker::State::kClosed);
   EXPECT_EQ(After(End::kCancel, absl::Hours(1)), Breaker::State::kClosed) << "the user's own";
+}
+
+// gRPC's deadline and the router's abandoning come at the same moment, in either order.
+TEST_F(SilenceTest, IsJudgedAlikeWhicheverEndComesFirst) {
+  for (Said said : {Said::kStarted, Said::kText}) {
+    for (End end : {End::kDeadline, End::kAbandon}) {
+      Forget();
+      EXPECT_EQ(After(end, absl::Seconds(2), said), Breaker::State::kClosed);
+      EXPECT_EQ(After(end, absl::Seconds(3), said), Breaker::State::kOpen);
+    }
+  }
+  for (End end : {End::kDeadline, End::kAbandon}) {
+    Forget();
+    EXPECT_EQ(After(end, absl::Minutes(1), Said::kTextToTheEnd), Breaker::State::kClosed)
+        << "long, but never silent";
+  }
 }
 
 TEST_F(BreakerStubTest, AnAnswerThatRefusesMeansALivingServer) {

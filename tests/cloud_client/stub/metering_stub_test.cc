@@ -1,4 +1,4 @@
-// Bills, counters and moving averages.
+// Counters and moving averages; and that a bill passes.
 
 #include "cloud_client/stub/metering_stub.h"
 
@@ -29,37 +29,23 @@ class MeteringStubTest : public ::testing::Test {
   FakeClock clock_, wall_;
   std::shared_ptr<FakeStub> fake_ = std::make_shared<FakeStub>();
   std::shared_ptr<Meter> meter_ = std::make_shared<Meter>();
-  std::shared_ptr<CloudStub> stub_ = MakeMeteringStub(
-      fake_, meter_, {/*input=*/2.0, /*output=*/8.0, wall_.function(), clock_.function()});
+  std::shared_ptr<CloudStub> stub_ =
+      MakeMeteringStub(fake_, meter_, {wall_.function(), clock_.function()});
   std::unique_ptr<CloudCall> handle_;
 };
 
-TEST_F(MeteringStubTest, PricesUsageWhereTheServerSendsNoBill) {
-  auto recorder = Start();
-  Latest().OnFinished(FinishedWith(1000, 500));
-  EXPECT_DOUBLE_EQ(*recorder->finished->finished.cost_usd, 1000 * 2e-6 + 500 * 8e-6);
-  EXPECT_DOUBLE_EQ(meter_->Read().billed_usd, 0.006);
-}
-
-TEST_F(MeteringStubTest, TheServersOwnBillRaisesTheCostAndNeverLowersIt) {
-  for (const auto& [bill, cost] : {std::pair(0.5, 0.5), {0.001, 0.006}, {0.0, 0.006}}) {
-    auto recorder = Start();
-    StubFinished event = FinishedWith(1000, 500);
-    event.server_bill_usd = bill;
-    Latest().OnFinished(event);
-    EXPECT_DOUBLE_EQ(*recorder->finished->finished.cost_usd, cost);
+TEST_F(MeteringStubTest, ABillPassesThroughWithAndWithoutUsage) {
+  for (std::optional<double> bill : {std::optional<double>(), std::optional<double>(0.5)}) {
+    for (int64_t tokens : {0, 1000}) {
+      auto recorder = Start();
+      CloudFinished event = FinishedWith(tokens, tokens);
+      event.bill_usd = bill;
+      Latest().OnFinished(event);
+      EXPECT_EQ(recorder->finished->bill_usd, bill);
+      EXPECT_EQ(recorder->finished->prompt_tokens, tokens);
+    }
   }
-}
-
-TEST_F(MeteringStubTest, WithoutUsageNobodyKnowsTheCost) {
-  for (std::optional<double> bill : {std::optional<double>(), std::optional<double>(0.0)}) {
-    auto recorder = Start();
-    StubFinished event = FinishedWith(0, 0);
-    event.server_bill_usd = bill;
-    Latest().OnFinished(event);
-    EXPECT_FALSE(recorder->finished->finished.cost_usd);
-  }
-  EXPECT_EQ(meter_->Read().billed_usd, 0);
+  EXPECT_EQ(meter_->Read().billed_usd, 1.0);
 }
 
 // The wall clock may be set while a call runs, by hours.

@@ -50,6 +50,20 @@ class RetryStubTest : public ::testing::Test {
   std::shared_ptr<StubRecorder> recorder_;
 };
 
+TEST_F(RetryStubTest, WhatAnEarlierAttemptSentWasSent) {
+  StubError shut;
+  shut.error.kind = CloudErrorKind::kBreakerOpen;
+  shut.error.nothing_sent = true;
+  auto only = Start();
+  Latest().OnError(shut);
+  EXPECT_TRUE(recorder_->error->error.nothing_sent);
+  auto second = Start();
+  Latest().OnError(Unavailable());  // refused, by a server that had it
+  timers_.FireNext();
+  Latest().OnError(shut);
+  EXPECT_FALSE(recorder_->error->error.nothing_sent);
+}
+
 TEST_F(RetryStubTest, TriesAgainWithFullJitterAndThenGivesTheLastError) {
   auto call = Start();
   for (int i = 0; i < 3; ++i) {

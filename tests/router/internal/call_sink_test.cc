@@ -42,9 +42,16 @@ TEST(CallSink, ABillRaisesTheCostAndNeverLowersIt) {
 TEST(CallSink, WithoutUsageTheReservationIsSpent) {
   EXPECT_DOUBLE_EQ(SettledAt(End({}, std::nullopt)), kBound);
   EXPECT_DOUBLE_EQ(SettledAt(End({}, 0.0)), kBound);
+  EXPECT_DOUBLE_EQ(SettledAt(End({}, 0.25)), kBound);
+  EXPECT_DOUBLE_EQ(SettledAt(End({0, 500, 0}, std::nullopt)), kBound) << "a prompt has tokens";
   EXPECT_DOUBLE_EQ(SettledAt(End({}, -1)), kBound);
   EXPECT_DOUBLE_EQ(SettledAt(End({}, std::nan(""))), kBound);
   EXPECT_DOUBLE_EQ(SettledAt(End({}, std::numeric_limits<double>::infinity())), kBound);
+}
+
+TEST(CallSink, ABillAboveTheReservationIsOwedInFullWithAndWithoutUsage) {
+  EXPECT_DOUBLE_EQ(SettledAt(End({}, 0.9)), 0.9);
+  EXPECT_DOUBLE_EQ(SettledAt(End({1000, 500, 0}, 0.9)), 0.9);
 }
 
 }  // namespace

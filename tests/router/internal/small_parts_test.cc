@@ -129,6 +129,15 @@ TEST(Pacer, ARestartRemembersWhatWasSpentAhead) {
   EXPECT_NEAR(pacer.Price(kStart + absl::Hours(2)), 3, 1e-9);
 }
 
+// As a ledger tells after damage: more than any limit.
+TEST(Pacer, WhatNobodyKnowsIsGivenBackWithinAWindow) {
+  Pacer pacer;
+  const PolicyConfig config = Paced();
+  pacer.Configure(config, 1e9, kStart, kStart);
+  EXPECT_GT(pacer.Price(kStart), 1);
+  EXPECT_DOUBLE_EQ(pacer.Price(kStart + config.budget.window), 1);
+}
+
 TEST(Pacer, AClockSetBackDoesNotForgive) {
   Pacer pacer;
   pacer.Configure(Paced(), 0, kStart, kStart);
