@@ -71,6 +71,8 @@ class StreamWriterTest : public ::testing::Test {
     server_ = builder.BuildAndStart();
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE,
+                     0);  // the window of a client stays as small as it is
     stub_ = v1::RouterService::NewStub(grpc::CreateCustomChannel(
         absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments));
   }
@@ -243,7 +245,7 @@ TEST_F(StreamWriterTest, TheDeadlineEndsWhatItsProducerForgot) {
 
 // What the deadline has to say is itself more than the client's window holds.
 TEST_F(StreamWriterTest, TheDeadlineEndsWhatAReaderThatDoesNotReadHoldsUp) {
-  service_.failure = [](const grpc::Status&) { return Text(std::string(1 << 20, 'x')); };
+  service_.failure = [](const grpc::Status&) { return Text(std::string(16 << 20, 'x')); };
   service_.patience = absl::Milliseconds(1);
   absl::Notification admitted;
   service_.handler = [&](std::shared_ptr<Stream> stream) {
