@@ -28,6 +28,7 @@ set(NEARFAR_PUBLIC_HEADERS
     router/catalogue.h
     router/cloud_backend.h
     router/decision_log.h
+    router/far_sides.h
     router/ledger.h
     router/local_backend.h
     router/query.h

@@ -301,17 +301,4 @@ std::shared_ptr<Backend> MakeCloudBackend(std::shared_ptr<CloudClient> client,
   return std::make_shared<CloudBackend>(std::move(client), config);
 }
 
-absl::StatusOr<std::map<std::string, std::shared_ptr<Backend>>> MakeCloudBackends(
-    const PolicyConfig& policy, std::function<absl::Time()> clock) {
-  std::map<std::string, std::shared_ptr<Backend>> backends;
-  for (const FarConfig& far : policy.far) {
-    absl::StatusOr<CloudOptions> options = MakeCloudOptions(far, clock);
-    if (!options.ok()) return options.status();
-    absl::StatusOr<std::shared_ptr<CloudClient>> client = CloudClient::Create(*std::move(options));
-    if (!client.ok()) return Naming(far, client.status());
-    backends[far.name] = MakeCloudBackend(*std::move(client), far);
-  }
-  return backends;
-}
-
 }  // namespace nearfar

@@ -5,7 +5,6 @@
 #define NEARFAR_ROUTER_CLOUD_BACKEND_H_
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -25,11 +24,6 @@ std::shared_ptr<Backend> MakeCloudBackend(std::shared_ptr<CloudClient> client,
 // the file.
 absl::StatusOr<CloudOptions> MakeCloudOptions(const FarConfig& config,
                                               std::function<absl::Time()> clock);
-
-// A client and its backend for each far target of a policy: resolves api_key references, reads
-// certificates. Errors: InvalidArgument / NotFound, naming the target and the file.
-absl::StatusOr<std::map<std::string, std::shared_ptr<Backend>>> MakeCloudBackends(
-    const PolicyConfig& policy, std::function<absl::Time()> clock = [] { return absl::Now(); });
 
 }  // namespace nearfar
 

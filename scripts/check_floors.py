@@ -83,7 +83,7 @@ ROOMS = {
     "router/near": (["router/local_backend.*"],
                     ["router/values", "router/internal", "local_engine/face", "local_engine/session",
                      "local_engine/leaf"] + POLICY),
-    "router/far": (["router/cloud_backend.*"],
+    "router/far": (["router/cloud_backend.*", "router/far_sides.*"],
                    ["router/values", "router/internal", "cloud_client/face", "cloud_client/values"]
                    + POLICY),
     "router/catalogue": (["router/catalogue.*"], []),

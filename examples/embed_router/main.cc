@@ -12,7 +12,7 @@
 #include "local_engine/engine.h"
 #include "policies/policy.h"
 #include "policies/policy_file.h"
-#include "router/cloud_backend.h"
+#include "router/far_sides.h"
 #include "router/ledger.h"
 #include "router/local_backend.h"
 #include "router/router.h"
@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<nearfar::Router>> MakeRouter(const std::string& m
   if (!policy.ok()) return policy.status();
   auto engine = nearfar::Engine::Open(model, {});
   if (!engine.ok()) return engine.status();
-  auto far = nearfar::MakeCloudBackends(*config);
+  auto far = nearfar::MakeFarSides(*config);
   if (!far.ok()) return far.status();
   // A budget that forgets at the end of the program; a real application names a file.
   auto ledger = nearfar::Ledger::Open({.path = ":memory:", .limit_usd = config->budget.limit_usd});
@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<nearfar::Router>> MakeRouter(const std::string& m
   nearfar::RouterOptions options;
   options.policy = *policy;
   options.near = nearfar::MakeLocalBackend(*engine);
-  options.far = *std::move(far);
+  options.far = nearfar::BackendsOf(*far, *config);
   options.ledger = *std::move(ledger);
   return nearfar::Router::Create(std::move(options));
 }

@@ -31,7 +31,6 @@ class DaemonCall : public RouterCall {
     if (query.deadline != absl::InfiniteFuture()) {
       context_.set_deadline(absl::ToChronoTime(query.deadline));
     }
-    failed_.status = internal::CheckQuery(query);
     request_ = ToWire(query);
     thread_ = std::thread([this] { Read(); });
   }
@@ -41,8 +40,6 @@ class DaemonCall : public RouterCall {
 
  private:
   void Read() {
-    // A text that is no text (UTF-8) cannot cross: it would come back without a reason.
-    if (!failed_.status.ok()) return sink_->OnFailed(failed_);
     failed_.status = absl::InternalError("the daemon ended the stream without a result");
     auto reader = stub_->Generate(&context_, request_);
     nearfar::v1::RoutedResponse response;
@@ -103,6 +100,7 @@ class DaemonDoor : public AnswerDoor {
         stub_(nearfar::v1::RouterService::NewStub(std::move(channel))) {}
 
   std::shared_ptr<RouterCall> Start(Query query, std::shared_ptr<EventSink> sink) override {
+    // A text that is no text (UTF-8) cannot cross: it would come back without a reason.
     if (absl::Status checked = internal::CheckQuery(query); !checked.ok()) {
       sink->OnFailed({std::move(checked), {}, 0});
       return std::make_shared<EndedCall>();

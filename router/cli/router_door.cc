@@ -10,8 +10,8 @@
 #include "policies/policy_file.h"
 #include "router/cli/answer_door.h"
 #include "router/cli/paths.h"
-#include "router/cloud_backend.h"
 #include "router/decision_log.h"
+#include "router/far_sides.h"
 #include "router/ledger.h"
 #include "router/local_backend.h"
 
@@ -139,9 +139,9 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   RouterOptions options;
   options.policy = *policy;
   options.near = OpenNear(flags, *config, terminal);
-  auto far = MakeCloudBackends(*config);
+  const absl::StatusOr<FarSides> far = MakeFarSides(*config);
   if (!far.ok()) return far.status();
-  options.far = *std::move(far);
+  options.far = BackendsOf(*far, *config);
   if (options.near == nullptr && options.far.empty()) {
     return absl::UnavailableError("there is neither a near model nor a far target to answer");
   }

@@ -3,16 +3,24 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 namespace nearfar::daemon {
 
-absl::StatusOr<std::unique_ptr<ActiveCalls::Ticket>> ActiveCalls::Admit() {
+absl::StatusOr<std::unique_ptr<ActiveCalls::Ticket>> ActiveCalls::Admit(CallKind kind) {
   absl::MutexLock lock(&mutex_);
   if (closed_) return absl::UnavailableError("the daemon is shutting down");
-  if (static_cast<int>(aborts_.size()) >= most_) {
+  if (kind == CallKind::kOperator) {
+    if (operators_ >= kMostOperatorCalls) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("as many operators' calls run as may: ", kMostOperatorCalls));
+    }
+    ++operators_;
+  } else if (static_cast<int>(running_.size()) - operators_ >= most_) {
     return absl::ResourceExhaustedError("as many calls run as limits.max_active allows");
   }
   const int64_t id = next_id_++;
-  aborts_[id] = nullptr;
+  running_[id] = {kind, nullptr};
   return std::make_unique<Ticket>(this, id);
 }
 
@@ -25,7 +33,7 @@ void ActiveCalls::SetAbort(int64_t id, std::function<void()> abort) {
   {
     absl::MutexLock lock(&mutex_);
     if (!aborting_) {
-      aborts_[id] = std::move(abort);
+      running_[id].abort = std::move(abort);
       return;
     }
   }
@@ -37,8 +45,8 @@ void ActiveCalls::AbortAll() {
   {
     absl::MutexLock lock(&mutex_);
     aborting_ = true;
-    for (auto& [id, abort] : aborts_) {
-      if (abort) aborts.push_back(std::move(abort));
+    for (auto& [id, call] : running_) {
+      if (call.abort) aborts.push_back(std::move(call.abort));
     }
   }
   for (const auto& abort : aborts) abort();
@@ -48,10 +56,11 @@ void ActiveCalls::Remove(int64_t id) {
   std::function<void()> idle, abort;
   {
     absl::MutexLock lock(&mutex_);
-    auto it = aborts_.find(id);
-    abort = std::move(it->second);  // destroyed outside the lock: it may own the call
-    aborts_.erase(it);
-    if (closed_ && aborts_.empty()) idle = std::exchange(idle_, nullptr);
+    auto it = running_.find(id);
+    if (it->second.kind == CallKind::kOperator) --operators_;
+    abort = std::move(it->second.abort);  // destroyed outside the lock: it may own the call
+    running_.erase(it);
+    if (closed_ && running_.empty()) idle = std::exchange(idle_, nullptr);
   }
   if (idle) idle();
 }
@@ -59,7 +68,7 @@ void ActiveCalls::Remove(int64_t id) {
 void ActiveCalls::OnIdle(std::function<void()> done) {
   {
     absl::MutexLock lock(&mutex_);
-    if (!aborts_.empty()) {
+    if (!running_.empty()) {
       idle_ = std::move(done);
       return;
     }
@@ -69,7 +78,7 @@ void ActiveCalls::OnIdle(std::function<void()> done) {
 
 int ActiveCalls::count() const {
   absl::MutexLock lock(&mutex_);
-  return static_cast<int>(aborts_.size());
+  return static_cast<int>(running_.size());
 }
 
 }  // namespace nearfar::daemon

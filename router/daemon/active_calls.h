@@ -15,8 +15,16 @@
 
 namespace nearfar::daemon {
 
+// What a call is admitted as. An operator's is not refused because answers take every place, and
+// takes none of theirs.
+enum class CallKind { kAnswer, kOperator };
+
+// That run at once.
+inline constexpr int kMostOperatorCalls = 16;
+
 class ActiveCalls {
  public:
+  // At most `most` answers at once.
   explicit ActiveCalls(int most) : most_(most) {}
 
   // One running call; ends with its last owner. Must not outlive the ActiveCalls.
@@ -35,7 +43,7 @@ class ActiveCalls {
   };
 
   // Errors: ResourceExhausted (as many run as may), Unavailable (closed).
-  absl::StatusOr<std::unique_ptr<Ticket>> Admit();
+  absl::StatusOr<std::unique_ptr<Ticket>> Admit(CallKind kind = CallKind::kAnswer);
   // Admits nothing from now on.
   void Close();
   // Ends every call that runs. Close comes first.
@@ -45,6 +53,11 @@ class ActiveCalls {
   void OnIdle(std::function<void()> done);
 
  private:
+  struct Call {
+    CallKind kind;
+    std::function<void()> abort;
+  };
+
   void Remove(int64_t id);
   void SetAbort(int64_t id, std::function<void()> abort);
 
@@ -53,7 +66,8 @@ class ActiveCalls {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool aborting_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
-  std::map<int64_t, std::function<void()>> aborts_ ABSL_GUARDED_BY(mutex_);  // of each that runs
+  std::map<int64_t, Call> running_ ABSL_GUARDED_BY(mutex_);
+  int operators_ ABSL_GUARDED_BY(mutex_) = 0;  // of those that run
   std::function<void()> idle_ ABSL_GUARDED_BY(mutex_);
 };
 

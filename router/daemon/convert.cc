@@ -295,11 +295,16 @@ v1::RoutedResponse ToProto(const Finished& event) {
   return out;
 }
 
-v1::RoutedResponse ToProto(const Failed& event) {
+v1::RoutedResponse FailureOf(const absl::Status& status) {
   v1::RoutedResponse out;
+  out.mutable_failed()->set_reason(absl::StatusCodeToString(status.code()));
+  out.mutable_failed()->set_message(internal::ToValidUtf8(std::string(status.message())));
+  return out;
+}
+
+v1::RoutedResponse ToProto(const Failed& event) {
+  v1::RoutedResponse out = FailureOf(event.status);
   v1::RoutedResponse::Failed* to = out.mutable_failed();
-  to->set_reason(absl::StatusCodeToString(event.status.code()));
-  to->set_message(internal::ToValidUtf8(std::string(event.status.message())));
   *to->mutable_decision() = ToProto(event.decision);
   to->set_cost_usd(event.cost_usd);
   return out;

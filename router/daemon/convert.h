@@ -24,6 +24,8 @@ v1::RoutedResponse ToProto(const Delta& event);
 v1::RoutedResponse ToProto(const Retract& event);
 v1::RoutedResponse ToProto(const Finished& event);
 v1::RoutedResponse ToProto(const Failed& event);
+// The last event of a call that failed before the router had decided or spent anything.
+v1::RoutedResponse FailureOf(const absl::Status& status);
 v1::FinishReason ToProto(FinishReason reason);
 v1::Usage ToProto(const Usage& usage);
 

@@ -109,7 +109,7 @@ absl::Status Daemon::OpenRouter() {
   if (!config_.serve_router) return absl::OkStatus();
   absl::StatusOr<std::shared_ptr<const Policy>> policy = MakePolicy(*config_.policy);
   if (!policy.ok()) return policy.status();
-  absl::StatusOr<FarSides> far = MakeFarSides(*config_.policy, {});
+  absl::StatusOr<FarSides> far = MakeFarSides(*config_.policy);
   if (!far.ok()) return far.status();
   far_ = *std::move(far);
   const absl::Status folder = MakeFolder(config_.state_dir);

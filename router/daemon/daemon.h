@@ -14,11 +14,11 @@
 #include "local_engine/engine.h"
 #include "router/daemon/active_calls.h"
 #include "router/daemon/daemon_config.h"
-#include "router/daemon/far_sides.h"
 #include "router/daemon/grpc_server.h"
 #include "router/daemon/inference_service.h"
 #include "router/daemon/policy_reloader.h"
 #include "router/daemon/router_service.h"
+#include "router/far_sides.h"
 #include "router/router.h"
 
 namespace nearfar::daemon {

@@ -16,8 +16,8 @@
 #include "policies/policy_file.h"
 #include "policies/yaml_bridge.h"
 #include "router/catalogue.h"
-#include "router/daemon/far_sides.h"
 #include "router/daemon/listen_address.h"
+#include "router/far_sides.h"
 
 namespace nearfar::daemon {
 namespace {
@@ -220,7 +220,7 @@ class Reader {
       Wrong("policy", absl::StrCat(config_.policy_path, " cannot be used: ", status.message()));
     };
     check(MakePolicy(*config_.policy).status());
-    for (const FarConfig& far : config_.policy->far) check(MakeFarSide(far, {}).status());
+    for (const FarConfig& far : config_.policy->far) check(MakeFarSide(far).status());
   }
 
   // A file beside the daemon's, or else a preset.

@@ -13,11 +13,13 @@ namespace {
 // Never a half-written file: the beginning of a policy may be a policy without its privacy rules. A
 // file that is taken away is no change either, since its next writer may already have begun.
 constexpr uint32_t kChanges = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE;
+// A file that is opened to be written anew is modified at once: it becomes empty.
+constexpr uint32_t kWatched = kChanges | IN_MODIFY;
 
 int WatchFolder(const std::filesystem::path& folder) {
   const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd < 0) return -1;
-  if (inotify_add_watch(fd, folder.c_str(), kChanges | IN_ONLYDIR) >= 0) return fd;
+  if (inotify_add_watch(fd, folder.c_str(), kWatched | IN_ONLYDIR) >= 0) return fd;
   close(fd);
   return -1;
 }
@@ -49,9 +51,10 @@ bool FileWatch::Changed() {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
       const std::string_view name = event->len > 0 ? event->name : "";
       // An overflow has no name: anything may have changed.
-      if (name.empty()) changed = true;
-      if (name == own || name == "..data") {
-        changed |= (event->mask & IN_CREATE) == 0 || IsLink(path_.parent_path() / name);
+      if (name.empty() || name == own || name == "..data") {
+        being_written_ = (event->mask & IN_MODIFY) != 0;
+        changed |= !being_written_ &&
+                   ((event->mask & IN_CREATE) == 0 || IsLink(path_.parent_path() / name));
       }
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
     }

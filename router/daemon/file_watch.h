@@ -21,10 +21,14 @@ class FileWatch {
   int fd() const { return fd_; }
   // True if the file may have changed since the last call. Does not wait.
   bool Changed();
+  // True if, when Changed last looked, somebody had begun to write the file and not closed it yet:
+  // what it says now is not what its writer means. A change follows.
+  bool being_written() const { return being_written_; }
 
  private:
   const std::filesystem::path path_;
   const int fd_;  // inotify on the file's folder
+  bool being_written_ = false;
 };
 
 }  // namespace nearfar::daemon

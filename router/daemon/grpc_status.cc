@@ -39,6 +39,10 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
 }
 
+absl::Status FromGrpc(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
 grpc::Status ToGrpc(const BackendError& error) {
   return grpc::Status(CodeOf(error.kind, error.status.code()), std::string(error.status.message()));
 }

@@ -1,4 +1,4 @@
-// Our statuses as gRPC's: the one place on the daemon's way out.
+// Our statuses as gRPC's and back: the one place on the daemon's way out.
 // Held by tests/router/daemon/small_parts_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_GRPC_STATUS_H_
@@ -14,6 +14,9 @@ namespace nearfar::daemon {
 
 // The same code and message. The codes' numbers are the same by design of Abseil.
 grpc::Status ToGrpc(const absl::Status& status);
+
+// The other way: what gRPC is told, said by an event of ours.
+absl::Status FromGrpc(const grpc::Status& status);
 
 // As ToGrpc, for an error of a backend, whose kind says more than its code.
 grpc::Status ToGrpc(const BackendError& error);

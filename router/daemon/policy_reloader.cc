@@ -9,16 +9,27 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "policies/policy_file.h"
 
 namespace nearfar::daemon {
 namespace {
 
-std::string FileBytes(const std::string& path) {
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
+  if (!stream) {
+    return absl::NotFoundError(absl::StrCat(path, ": cannot be opened (does it exist?)"));
+  }
   std::ostringstream text;
   text << stream.rdbuf();
   return text.str();
+}
+
+// These bytes and no others: the file may say something else by now.
+absl::StatusOr<PolicyConfig> Parse(const absl::StatusOr<std::string>& text,
+                                   const ReloaderOptions& options) {
+  if (!text.ok()) return text.status();
+  return ParsePolicy(*text, options.path, {options.search_paths});
 }
 
 }  // namespace
@@ -26,12 +37,13 @@ std::string FileBytes(const std::string& path) {
 PolicyReloader::PolicyReloader(ReloaderOptions options, const PolicyConfig& current)
     : options_(std::move(options)),
       wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      watch_(options_.path),
-      seen_(FileBytes(options_.path)) {
+      watch_(options_.path) {
   state_.name = current.name;
   state_.revision = current.revision;
   // Much time may have passed since `current` was read: a model was loaded.
-  const absl::StatusOr<PolicyConfig> now = LoadPolicyFile(options_.path, {options_.search_paths});
+  const absl::StatusOr<std::string> text = ReadFile(options_.path);
+  const absl::StatusOr<PolicyConfig> now = Parse(text, options_);
+  seen_ = text.value_or("");
   requested_ = !now.ok() || now->revision != current.revision;
   thread_ = std::thread([this] { Run(); });
 }
@@ -86,10 +98,24 @@ bool PolicyReloader::Wait() {
     poll(fds, 2, -1);  // a negative descriptor is skipped
     uint64_t count;
     [[maybe_unused]] const ssize_t drained = read(wake_fd_, &count, sizeof(count));
-    if (watches() && watch_.Changed()) {
-      const std::string bytes = FileBytes(options_.path);
-      if (bytes != seen_) return true;
+    if (watches() && watch_.Changed() && !watch_.being_written() &&
+        ReadFile(options_.path).value_or("") != seen_) {
+      return true;
     }
+  }
+}
+
+absl::StatusOr<std::string> PolicyReloader::ReadWhole() {
+  while (true) {
+    absl::StatusOr<std::string> text = ReadFile(options_.path);
+    if (!watches()) return text;
+    // Asked after the file was read: a save that began before is known by now.
+    const bool changed = watch_.Changed();
+    if (watch_.being_written()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(options_.path, ": is being written (it is read when its writer closes it)"));
+    }
+    if (!changed) return text;
   }
 }
 
@@ -99,8 +125,9 @@ void PolicyReloader::Reload() {
     absl::MutexLock lock(&mutex_);
     waiting.swap(waiting_);
   }
-  seen_ = FileBytes(options_.path);
-  absl::StatusOr<PolicyConfig> config = LoadPolicyFile(options_.path, {options_.search_paths});
+  const absl::StatusOr<std::string> text = ReadWhole();
+  seen_ = text.value_or("");
+  const absl::StatusOr<PolicyConfig> config = Parse(text, options_);
   const absl::Status status = config.ok() ? options_.apply(*config) : config.status();
   ReloadState state;
   {

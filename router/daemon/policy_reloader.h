@@ -1,7 +1,7 @@
 // Re-reads the policy file: when asked (SIGHUP, the ReloadPolicy call) and when the file changes:
 // was written and closed, renamed to its name, or linked. A file that is still being written is not
-// read. A bad file never replaces a good one; what was wrong stays visible until a good one is
-// read.
+// put into force: what was read before its writer had closed it is dropped. A bad file never
+// replaces a good one; what was wrong stays visible until a good one is read.
 //
 // Works on a thread of its own: reading certificates and keys may block. Thread-safe.
 // Held by tests/router/daemon/policy_reloader_test.cc.
@@ -17,6 +17,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "policies/policy_config.h"
 #include "router/daemon/file_watch.h"
@@ -48,7 +49,8 @@ class PolicyReloader {
   PolicyReloader& operator=(const PolicyReloader&) = delete;
 
   // Reloads soon, and then runs `done` on the reloader's thread. May be empty. One reload answers
-  // all who asked before it began.
+  // all who asked before it began; with FailedPrecondition while somebody writes the file, which is
+  // read by itself when it is closed.
   void Request(std::function<void(const ReloadState& state)> done = nullptr);
   ReloadState state() const;
   bool watches() const { return watch_.fd() >= 0; }
@@ -56,6 +58,8 @@ class PolicyReloader {
  private:
   void Run();
   void Reload();
+  // What the file says while nobody writes it, as far as it is watched.
+  absl::StatusOr<std::string> ReadWhole();
   void Wake();
   // Waits for a reason to reload; false = stop.
   bool Wait();
@@ -69,7 +73,7 @@ class PolicyReloader {
   std::vector<std::function<void(const ReloadState&)>> waiting_ ABSL_GUARDED_BY(mutex_);
   bool requested_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::string seen_;  // the file's bytes at the last attempt; the thread's own
+  std::string seen_;  // what the last attempt read; the thread's own
   std::thread thread_;
 };
 

@@ -23,17 +23,7 @@ bool JoinDeltas(v1::RoutedResponse* last, v1::RoutedResponse* next) {
 }
 
 // The last event of a call that the router itself did not end.
-void SetFailure(const grpc::Status& status, v1::RoutedResponse::Failed* failed) {
-  // The numbers of gRPC's codes and of Abseil's are the same.
-  failed->set_reason(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code())));
-  failed->set_message(status.error_message());
-}
-
-v1::RoutedResponse FailureEvent(const grpc::Status& status) {
-  v1::RoutedResponse response;
-  SetFailure(status, response.mutable_failed());
-  return response;
-}
+v1::RoutedResponse FailureEvent(const grpc::Status& status) { return FailureOf(FromGrpc(status)); }
 
 // Carries one query's events to its stream, and says in the log what became of it: never a text.
 class StreamSink final : public EventSink {
@@ -64,8 +54,7 @@ class StreamSink final : public EventSink {
     spdlog::info("query {} failed: {}, {:.6f} USD", id_,
                  std::string(absl::StatusCodeToString(event.status.code())), event.cost_usd);
     const grpc::Status status = stream_->ReasonOf(ToGrpc(event.status));
-    v1::RoutedResponse response = ToProto(event);
-    SetFailure(status, response.mutable_failed());
+    v1::RoutedResponse response = ToProto(Failed{FromGrpc(status), event.decision, event.cost_usd});
     response.mutable_failed()->mutable_decision()->set_policy_revision(revision_);
     stream_->EndWith(std::move(response), status);
   }
@@ -149,21 +138,27 @@ grpc::ServerUnaryReactor* RouterService::GetHealth(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* RouterService::ReloadPolicy(grpc::CallbackServerContext* context,
                                                       const v1::ReloadPolicyRequest*,
                                                       v1::ReloadPolicyResponse* response) {
-  return UnaryCall::Run(context, options_.calls, [&](UnaryCall* call) {
-    options_.reloader->Request([call, response](const ReloadState& state) {
-      response->set_policy_name(state.name);
-      response->set_policy_revision(state.revision);
-      call->Finish(ToGrpc(state.last));
-    });
-  });
+  // A daemon that is full is one whose policy an operator may want to change.
+  return UnaryCall::Run(
+      context, options_.calls,
+      [&](UnaryCall* call) {
+        options_.reloader->Request([call, response](const ReloadState& state) {
+          response->set_policy_name(state.name);
+          response->set_policy_revision(state.revision);
+          call->Finish(ToGrpc(state.last));
+        });
+      },
+      CallKind::kOperator);
 }
 
 grpc::ServerUnaryReactor* RouterService::ClearTaint(grpc::CallbackServerContext* context,
                                                     const v1::ClearTaintRequest* request,
                                                     v1::ClearTaintResponse*) {
-  const absl::Status cleared = options_.router->ClearTaint(request->session_key());
-  if (cleared.ok()) spdlog::info("the taint of a session was cleared by its user");
-  return Done(context, ToGrpc(cleared));
+  return UnaryCall::Run(context, options_.calls, [&](UnaryCall* call) {
+    const absl::Status cleared = options_.router->ClearTaint(request->session_key());
+    if (cleared.ok()) spdlog::info("the taint of a session was cleared by its user");
+    call->Finish(ToGrpc(cleared));
+  });
 }
 
 }  // namespace nearfar::daemon

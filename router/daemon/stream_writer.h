@@ -36,15 +36,17 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
   using Join = bool (*)(Response* last, Response* next);
   // The protocol's last event of a call that fails with `status` and whose producer said none.
   using Failure = Response (*)(const grpc::Status& status);
-  // What a producer gets at an abort to end the call in its own words; kLastWords of daemon.cc is
-  // longer.
-  static constexpr absl::Duration kAbortPatience = absl::Milliseconds(500);
+  // What either side gets for its part of an end that is forced upon it: a producer, to end the
+  // call in its own words at an abort; a client, to take the last event and the status when it is
+  // cut off. kLastWords of daemon.cc is longer.
+  static constexpr absl::Duration kPatience = absl::Milliseconds(500);
 
   // gRPC owns the writer until its OnDone; others may hold it longer. `failure` is nullptr where a
   // failed call ends with its status alone.
   static std::shared_ptr<StreamWriter> Make(grpc::CallbackServerContext* context, Join join,
-                                            Failure failure = nullptr) {
-    auto writer = std::shared_ptr<StreamWriter>(new StreamWriter(context, join, failure));
+                                            Failure failure = nullptr,
+                                            absl::Duration patience = kPatience) {
+    auto writer = std::shared_ptr<StreamWriter>(new StreamWriter(context, join, failure, patience));
     writer->self_ = writer;
     return writer;
   }
@@ -57,13 +59,13 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
     ticket_ = std::move(ticket);
   }
 
-  // `gone` runs at most once: when nobody waits for the answer any more. At once if it is so.
+  // `gone` runs at most once: when nobody waits for the answer any more. At once if it is so, even
+  // if the call is over by then: its producer may not know.
   void OnGone(std::function<void()> gone) {
     {
       absl::MutexLock lock(&mutex_);
-      if (over_) return;
       if (!gone_already_) {
-        gone_ = std::move(gone);
+        if (!over_) gone_ = std::move(gone);
         return;
       }
     }
@@ -72,9 +74,7 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
 
   // Cuts the call off at `deadline`, should its producer not have ended it by then.
   void EndBy(absl::Time deadline) {
-    alarm_.Set(absl::ToChronoTime(deadline), [weak = this->weak_from_this()](bool reached) {
-      auto self = weak.lock();
-      if (!reached || !self) return;
+    At(deadline, &alarm_, [](StreamWriter* self) {
       self->CutOff(
           grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the time of this call is up"));
     });
@@ -121,8 +121,15 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
 
   // Fails the call and lets its producer know.
   void Stop(const grpc::Status& status) {
+    std::function<void()> gone;
+    {
+      // Before the end is set: from then on gRPC may be done with the call at any moment, and
+      // OnDone drops a producer that nobody has taken to be told.
+      absl::MutexLock lock(&mutex_);
+      gone = TakeGone();
+    }
     Fail(status);
-    TellGone();
+    if (gone) gone();
   }
 
   // Why the call really fails: a producer that an abort cancelled knows only that it was cancelled.
@@ -132,28 +139,37 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
   }
 
  private:
-  StreamWriter(grpc::CallbackServerContext* context, Join join, Failure failure)
-      : context_(context), join_(join), failure_(failure) {}
+  StreamWriter(grpc::CallbackServerContext* context, Join join, Failure failure,
+               absl::Duration patience)
+      : context_(context), join_(join), failure_(failure), patience_(patience) {}
 
   static grpc::Status ShuttingDown() {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the daemon is shutting down");
   }
 
+  // Does `act` at `time`, unless the call is over by then. An alarm is set once.
+  void At(absl::Time time, grpc::Alarm* alarm, std::function<void(StreamWriter* self)> act) {
+    alarm->Set(absl::ToChronoTime(time),
+               [weak = this->weak_from_this(), act = std::move(act)](bool reached) {
+                 auto self = weak.lock();
+                 if (reached && self) act(self.get());
+               });
+  }
+
   // Cancels the producer, whose own last event knows what the call has cost; without one in time
   // the call fails anyway.
   void Abort() {
+    std::function<void()> gone;
     {
       absl::MutexLock lock(&mutex_);
       if (over_) return;
       aborted_ = true;
+      gone = TakeGone();
       // Under the lock, so that OnDone cancels it afterwards.
-      abort_alarm_.Set(absl::ToChronoTime(absl::Now() + kAbortPatience),
-                       [weak = this->weak_from_this()](bool reached) {
-                         auto self = weak.lock();
-                         if (reached && self) self->Fail(ShuttingDown());
-                       });
+      At(absl::Now() + patience_, &abort_alarm_,
+         [](StreamWriter* self) { self->Fail(ShuttingDown()); });
     }
-    TellGone();
+    if (gone) gone();
   }
 
   // Takes the next step, if there is one: a write, or the finish. One step at a time is under way.
@@ -189,11 +205,13 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
   }
 
   void OnCancel() override {
+    std::function<void()> gone;
     {
       absl::MutexLock lock(&mutex_);
       broken_ = true;
+      gone = TakeGone();
     }
-    TellGone();
+    if (gone) gone();
   }
 
   void OnDone() override {
@@ -205,40 +223,49 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
     }
     alarm_.Cancel();
     abort_alarm_.Cancel();
+    cut_alarm_.Cancel();
     ticket_.reset();
     self_.reset();  // may delete this
   }
 
-  void TellGone() {
-    std::function<void()> gone;
-    {
-      absl::MutexLock lock(&mutex_);
-      if (over_ || std::exchange(gone_already_, true)) return;
-      gone = std::exchange(gone_, nullptr);
-    }
-    if (gone) gone();
+  // From now on nobody waits for the answer. What its producer is to be told, without the lock;
+  // empty where it knows, or has not asked yet.
+  std::function<void()> TakeGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (over_) return nullptr;
+    gone_already_ = true;
+    return std::exchange(gone_, nullptr);
   }
 
   // As Stop. A write under way that the client does not take would keep the status behind it for
-  // ever: it is cut, and what waits behind it is dropped.
+  // ever: it is cut, and what waits behind it is dropped. If nothing is under way, what Stop sends
+  // may meet the same client: patience later the call is cut, too.
   void CutOff(const grpc::Status& status) {
     bool stalled = false;
     {
       absl::MutexLock lock(&mutex_);
+      if (over_) return;
       stalled = busy_;
       broken_ |= stalled;
+      if (!std::exchange(cutting_, true)) {
+        At(absl::Now() + patience_, &cut_alarm_, [](StreamWriter* self) { self->Cut(); });
+      }
     }
     Stop(status);
+    if (stalled) Cut();
+  }
+
+  void Cut() {
     absl::MutexLock lock(&mutex_);
-    if (stalled && !over_) context_->TryCancel();
+    if (!over_) context_->TryCancel();
   }
 
   grpc::CallbackServerContext* const context_;  // valid until OnDone
   const Join join_;
   const Failure failure_;
+  const absl::Duration patience_;
   std::shared_ptr<StreamWriter> self_;
   std::unique_ptr<ActiveCalls::Ticket> ticket_;
-  grpc::Alarm alarm_, abort_alarm_;
+  grpc::Alarm alarm_, abort_alarm_, cut_alarm_;
   Response current_;
 
   absl::Mutex mutex_;
@@ -247,6 +274,7 @@ class StreamWriter final : public grpc::ServerWriteReactor<Response>,
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;        // a write or the finish is under way
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;      // nothing can be sent any more
   bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cutting_ ABSL_GUARDED_BY(mutex_) = false;  // cut_alarm_ is set
   bool gone_already_ ABSL_GUARDED_BY(mutex_) = false;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<grpc::Status> end_;  // set once, under mutex_

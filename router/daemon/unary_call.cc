@@ -7,9 +7,9 @@
 namespace nearfar::daemon {
 
 UnaryCall* UnaryCall::Run(grpc::CallbackServerContext* context, ActiveCalls* calls,
-                          const std::function<void(UnaryCall* call)>& work) {
+                          const std::function<void(UnaryCall* call)>& work, CallKind kind) {
   auto* call = new UnaryCall();
-  auto ticket = calls->Admit();
+  auto ticket = calls->Admit(kind);
   if (!ticket.ok()) {
     call->Finish(Refusal(context, ticket.status()));
     return call;

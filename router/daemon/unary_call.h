@@ -1,6 +1,6 @@
-// A call with one answer that counts among those that run: it takes a place of limits.max_active
-// until gRPC is done with it, and is refused as streams are. Held by
-// tests/router/daemon/daemon_test.cc.
+// A call with one answer that counts among those that run: it takes a place of limits.max_active,
+// or one of the operators' (CallKind), until gRPC is done with it, and is refused as streams are.
+// Held by tests/router/daemon/daemon_test.cc.
 
 #ifndef NEARFAR_ROUTER_DAEMON_UNARY_CALL_H_
 #define NEARFAR_ROUTER_DAEMON_UNARY_CALL_H_
@@ -20,7 +20,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   // Runs `work` at once if the call is admitted. It sees that Finish is called exactly once, now or
   // later and from any thread. gRPC owns the call from then on.
   static UnaryCall* Run(grpc::CallbackServerContext* context, ActiveCalls* calls,
-                        const std::function<void(UnaryCall* call)>& work);
+                        const std::function<void(UnaryCall* call)>& work,
+                        CallKind kind = CallKind::kAnswer);
 
  private:
   UnaryCall() = default;

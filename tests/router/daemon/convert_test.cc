@@ -209,6 +209,14 @@ TEST(ConvertTest, WhatQuotesAnotherSideIsValidUtf8) {
   ASSERT_TRUE(read.ParseFromString(wire));
   EXPECT_EQ(read.failed().message(), "far said \xEF\xBF\xBD");
   EXPECT_EQ(read.failed().decision().detail(), "cut \xEF\xBF\xBD");
+  EXPECT_EQ(FailureOf(failed.status).failed().message(), read.failed().message());
+}
+
+TEST(ConvertTest, AFailureBeforeAnyDecisionHasNone) {
+  const v1::RoutedResponse out = FailureOf(absl::ResourceExhaustedError("full"));
+  EXPECT_EQ(out.failed().reason(), "RESOURCE_EXHAUSTED");
+  EXPECT_EQ(out.failed().message(), "full");
+  EXPECT_FALSE(out.failed().has_decision());
 }
 
 }  // namespace

@@ -290,6 +290,17 @@ TEST_F(DaemonTest, BeyondTheLimitCallsAreRefusedAndToldWhenToComeBack) {
                   .error_code(),
               grpc::StatusCode::RESOURCE_EXHAUSTED);
     ExpectRefusedAsFull(third);
+    grpc::ClientContext fourth;
+    v1::ClearTaintRequest of_session;
+    of_session.set_session_key("alice");
+    v1::ClearTaintResponse cleared;
+    EXPECT_EQ(
+        v1::RouterService::NewStub(channel)->ClearTaint(&fourth, of_session, &cleared).error_code(),
+        grpc::StatusCode::RESOURCE_EXHAUSTED);
+    // An operator is not locked out.
+    grpc::ClientContext fifth;
+    v1::ReloadPolicyResponse reloaded;
+    EXPECT_TRUE(v1::RouterService::NewStub(channel)->ReloadPolicy(&fifth, {}, &reloaded).ok());
     context->TryCancel();
   });
   EXPECT_TRUE(asked);

@@ -44,6 +44,28 @@ TEST_F(FileWatchTest, AFileThatIsStillBeingWrittenIsNone) {
   EXPECT_TRUE(watch_.Changed());
 }
 
+TEST_F(FileWatchTest, TellsWhileSomebodyWrites) {
+  Write(path_);
+  EXPECT_TRUE(watch_.Changed());
+  EXPECT_FALSE(watch_.being_written());
+  std::ofstream slow(path_);
+  EXPECT_FALSE(watch_.Changed());
+  EXPECT_TRUE(watch_.being_written());
+  EXPECT_FALSE(watch_.Changed());
+  EXPECT_TRUE(watch_.being_written());  // until it is closed
+  slow.close();
+  EXPECT_TRUE(watch_.Changed());
+  EXPECT_FALSE(watch_.being_written());
+  std::ofstream left(path_);
+  EXPECT_FALSE(watch_.Changed());
+  Write(other_);
+  EXPECT_FALSE(watch_.Changed());
+  EXPECT_TRUE(watch_.being_written());  // another file is none of it
+  ASSERT_EQ(std::rename(other_.c_str(), path_.c_str()), 0);
+  EXPECT_TRUE(watch_.Changed());
+  EXPECT_FALSE(watch_.being_written());  // it has a new one's name
+}
+
 TEST_F(FileWatchTest, RenamesAndLinksAreChanges) {
   Write(other_);
   EXPECT_FALSE(watch_.Changed());

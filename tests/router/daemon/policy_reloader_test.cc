@@ -128,6 +128,25 @@ TEST_F(PolicyReloaderTest, ANewFileIsReadWhenItIsWhole) {
   for (const ReloadState& state : reports_) EXPECT_EQ(state.revision, whole);
 }
 
+// A second save begins right after a first one: what is there by then is its beginning.
+TEST_F(PolicyReloaderTest, WhatASecondSaveHasBegunIsNotPutIntoForce) {
+  Write(PolicyNamed("saved"));
+  std::ofstream again(path_);  // which empties the file
+  again << PolicyNamed("half") << std::flush;
+  const ReloadState asked = RequestAndWait();
+  EXPECT_NE(asked.name, "half");
+  EXPECT_EQ(asked.last.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(std::string(asked.last.message()).find(path_), std::string::npos);
+  again << "rules: [{name: home, when: {keyword: [secret]}, then: {route: near}}]\n";
+  again.close();
+  const std::string whole = LoadPolicyFile(path_)->revision;
+  WaitForReport([&](const ReloadState& state) { return state.revision == whole; });
+  EXPECT_TRUE(reloader_->state().last.ok());
+  const std::string half = ParsePolicy(PolicyNamed("half"), "half")->revision;
+  absl::MutexLock lock(&mutex_);
+  for (const ReloadState& state : reports_) EXPECT_NE(state.revision, half);
+}
+
 TEST_F(PolicyReloaderTest, WhatChangedBeforeTheWatchBeganIsReadAtOnce) {
   reloader_.reset();
   const PolicyConfig old = *LoadPolicyFile(path_);

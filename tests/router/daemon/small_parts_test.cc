@@ -80,6 +80,8 @@ TEST(GrpcStatusTest, EveryCodeOfOursIsTheSameOfGrpc) {
     EXPECT_EQ(status.error_message(), "why");
   }
   EXPECT_TRUE(ToGrpc(absl::OkStatus()).ok());
+  EXPECT_TRUE(FromGrpc(grpc::Status::OK).ok());
+  EXPECT_EQ(FromGrpc(ToGrpc(absl::DataLossError("why"))), absl::DataLossError("why"));
 }
 
 TEST(GrpcStatusTest, TheKindSaysMoreThanTheCode) {
@@ -103,6 +105,25 @@ TEST(ActiveCallsTest, AdmitsSoManyAndNoMore) {
   first->reset();
   EXPECT_EQ(calls.count(), 1);
   EXPECT_TRUE(calls.Admit().ok());
+}
+
+TEST(ActiveCallsTest, AnOperatorsCallTakesNoPlaceOfAnAnswer) {
+  ActiveCalls calls(1);
+  std::vector<std::unique_ptr<ActiveCalls::Ticket>> operators;
+  for (int i = 0; i < kMostOperatorCalls; ++i) {
+    auto ticket = calls.Admit(CallKind::kOperator);
+    ASSERT_TRUE(ticket.ok()) << ticket.status();
+    operators.push_back(*std::move(ticket));
+  }
+  EXPECT_EQ(calls.Admit(CallKind::kOperator).status().code(), absl::StatusCode::kResourceExhausted);
+  auto answer = calls.Admit();
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(calls.Admit().status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(calls.count(), kMostOperatorCalls + 1);  // a drain waits for all
+  operators.pop_back();
+  EXPECT_TRUE(calls.Admit(CallKind::kOperator).ok());
+  calls.Close();
+  EXPECT_EQ(calls.Admit(CallKind::kOperator).status().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST(ActiveCallsTest, ClosesAbortsAndTellsWhenIdle) {

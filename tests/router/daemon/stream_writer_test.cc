@@ -1,5 +1,8 @@
 // The sending half of a stream over real gRPC: order, joining, bounds, one status, and the news
 // that a client went away.
+//
+// Handlers and their threads may outlive the body of a test by a little, so they own what they use,
+// or the body waits for the notification that they end with.
 
 #include "router/daemon/stream_writer.h"
 
@@ -48,13 +51,14 @@ class Service : public v1::RouterService::CallbackService {
   std::function<void(std::shared_ptr<Stream>)> handler;
   grpc::ServerWriteReactor<v1::RoutedResponse>* Generate(grpc::CallbackServerContext* context,
                                                          const v1::RoutedRequest*) override {
-    std::shared_ptr<Stream> stream = Stream::Make(context, &Join, failure);
+    std::shared_ptr<Stream> stream = Stream::Make(context, &Join, failure, patience);
     if (auto ticket = calls.Admit(); ticket.ok()) stream->Hold(*std::move(ticket));
     handler(stream);
     return stream.get();
   }
   ActiveCalls calls{100};
   Stream::Failure failure = nullptr;
+  absl::Duration patience = absl::Hours(1);  // no test waits for it
 };
 
 class StreamWriterTest : public ::testing::Test {
@@ -67,25 +71,45 @@ class StreamWriterTest : public ::testing::Test {
     server_ = builder.BuildAndStart();
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE,
+                     0);  // the window of a client stays as small as it is
     stub_ = v1::RouterService::NewStub(grpc::CreateCustomChannel(
         absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments));
   }
   ~StreamWriterTest() override {
-    for (std::thread& thread : threads_) thread.join();
+    JoinThreads();
     server_->Shutdown(std::chrono::system_clock::now());
     EXPECT_EQ(service_.calls.count(), 0);
+  }
+  // For handlers, which may run still when the body of the test is over.
+  void Spawn(std::function<void()> work) {
+    absl::MutexLock lock(&mutex_);
+    threads_.emplace_back(std::move(work));
+  }
+  void JoinThreads() {
+    absl::MutexLock lock(&mutex_);
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  // Waits until gRPC is done with the one call of the test, which was admitted.
+  void WaitUntilOver() {
+    absl::Notification over;
+    service_.calls.Close();
+    service_.calls.OnIdle([&] { over.Notify(); });
+    over.WaitForNotification();
   }
 
   Service service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::RouterService::Stub> stub_;
-  std::vector<std::thread> threads_;
+  absl::Mutex mutex_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
   grpc::ClientContext context_;
 };
 
 TEST_F(StreamWriterTest, EverythingArrivesInOrderAndThenTheStatus) {
   service_.handler = [&](std::shared_ptr<Stream> stream) {
-    threads_.emplace_back([stream] {
+    Spawn([stream] {
       for (int i = 0; i < 2000; ++i) stream->Push(Text(absl::StrCat(i, " ")));
       stream->End(grpc::Status(grpc::StatusCode::ABORTED, "the first"));
       stream->End(grpc::Status::OK);  // too late
@@ -137,34 +161,69 @@ TEST_F(StreamWriterTest, TellsOnceThatTheClientIsGone) {
 }
 
 TEST_F(StreamWriterTest, WhoComesLateHearsThatTheClientIsGoneAtOnce) {
-  absl::Notification cancelled, told;
+  std::shared_ptr<Stream> late;
   service_.handler = [&](std::shared_ptr<Stream> stream) {
-    threads_.emplace_back([&, stream] {
-      cancelled.WaitForNotification();
-      stream->Stop(grpc::Status::CANCELLED);
-      stream->OnGone([&] { told.Notify(); });
-      if (!told.HasBeenNotified()) told.Notify();  // it was over before: nobody to tell
-    });
+    late = stream;
+    stream->Stop(grpc::Status::CANCELLED);
   };
   const auto reader = stub_->Generate(&context_, {});
-  cancelled.Notify();
   v1::RoutedResponse response;
   EXPECT_FALSE(reader->Read(&response));
   reader->Finish();
-  told.WaitForNotification();
+  WaitUntilOver();
+  bool told = false;
+  late->OnGone([&] { told = true; });
+  EXPECT_TRUE(told);
+}
+
+TEST_F(StreamWriterTest, WhoComesLateToACallThatEndedWellIsNotTold) {
+  std::shared_ptr<Stream> late;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    late = stream;
+    stream->End(grpc::Status::OK);
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  EXPECT_TRUE(reader->Finish().ok());
+  WaitUntilOver();
+  late->Stop(grpc::Status::CANCELLED);  // too late, too
+  late->OnGone([] { ADD_FAILURE() << "nobody went away"; });
+}
+
+// While a call is being stopped, gRPC may be done with it before its producer was told: here Stop
+// is held up until it is.
+TEST_F(StreamWriterTest, TheProducerIsToldEvenIfTheCallIsOverBefore) {
+  static std::function<void()>* const held_up = new std::function<void()>;
+  service_.failure = [](const grpc::Status& status) {
+    (*held_up)();
+    return Failure(status);
+  };
+  const auto gone = std::make_shared<absl::Notification>();
+  service_.handler = [&, gone](std::shared_ptr<Stream> stream) {
+    *held_up = [this, stream] {
+      stream->End(grpc::Status::CANCELLED);
+      WaitUntilOver();
+    };
+    stream->OnGone([gone] { gone->Notify(); });
+    Spawn([stream] { stream->Stop(grpc::Status::CANCELLED); });
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  JoinThreads();
+  EXPECT_TRUE(gone->HasBeenNotified());
+  *held_up = nullptr;
 }
 
 TEST_F(StreamWriterTest, AReaderThatDoesNotReadIsCutOff) {
-  absl::Notification gone;
-  service_.handler = [&](std::shared_ptr<Stream> stream) {
-    stream->OnGone([&] { gone.Notify(); });
-    threads_.emplace_back([&, stream] {
+  const auto gone = std::make_shared<absl::Notification>();
+  service_.handler = [this, gone](std::shared_ptr<Stream> stream) {
+    stream->OnGone([gone] { gone->Notify(); });
+    Spawn([stream, gone] {
       const v1::RoutedResponse chunk = Text(std::string(1 << 16, 'x'));
-      while (!gone.HasBeenNotified()) stream->Push(chunk);
+      while (!gone->HasBeenNotified()) stream->Push(chunk);
     });
   };
   const auto reader = stub_->Generate(&context_, {});
-  gone.WaitForNotification();  // though nothing was read
+  gone->WaitForNotification();  // though nothing was read
   v1::RoutedResponse response;
   while (reader->Read(&response)) {
   }
@@ -184,7 +243,26 @@ TEST_F(StreamWriterTest, TheDeadlineEndsWhatItsProducerForgot) {
   gone.WaitForNotification();
 }
 
+// What the deadline has to say is itself more than the client's window holds.
+TEST_F(StreamWriterTest, TheDeadlineEndsWhatAReaderThatDoesNotReadHoldsUp) {
+  service_.failure = [](const grpc::Status&) { return Text(std::string(16 << 20, 'x')); };
+  service_.patience = absl::Milliseconds(1);
+  absl::Notification admitted;
+  service_.handler = [&](std::shared_ptr<Stream> stream) {
+    stream->EndBy(absl::Now());
+    admitted.Notify();
+  };
+  const auto reader = stub_->Generate(&context_, {});
+  admitted.WaitForNotification();
+  WaitUntilOver();  // though nothing was read
+  v1::RoutedResponse response;
+  while (reader->Read(&response)) {
+  }
+  EXPECT_FALSE(reader->Finish().ok());
+}
+
 TEST_F(StreamWriterTest, AbortEndsEveryStream) {
+  service_.patience = absl::ZeroDuration();
   absl::Notification gone;
   service_.handler = [&](std::shared_ptr<Stream> stream) {
     stream->Push(Text("x"));
@@ -264,6 +342,7 @@ TEST_F(StreamWriterTest, AtAnAbortTheProducerHasTheLastWord) {
 }
 
 TEST_F(StreamWriterTest, AProducerThatSaysNothingAtAnAbortIsNotWaitedForForEver) {
+  service_.patience = absl::ZeroDuration();
   service_.failure = &Failure;
   service_.handler = [&](std::shared_ptr<Stream> stream) { stream->Push(Text("x")); };
   const auto reader = stub_->Generate(&context_, {});

@@ -1,4 +1,4 @@
-#include "router/daemon/far_sides.h"
+#include "router/far_sides.h"
 
 #include <optional>
 #include <tuple>
@@ -7,7 +7,7 @@
 #include "absl/time/clock.h"
 #include "router/cloud_backend.h"
 
-namespace nearfar::daemon {
+namespace nearfar {
 namespace {
 
 bool SameTls(const std::optional<CloudTls>& a, const std::optional<CloudTls>& b) {
@@ -57,4 +57,4 @@ std::map<std::string, std::shared_ptr<Backend>> BackendsOf(const FarSides& sides
   return backends;
 }
 
-}  // namespace nearfar::daemon
+}  // namespace nearfar

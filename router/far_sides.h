@@ -1,10 +1,10 @@
-// The far sides of a policy with the clients that reach them. A reload keeps the client of a far
-// side whose ways to be reached did not change, and with it what is known of that side: an open
-// breaker, measured speeds, a connection. Pure values. Held by
-// tests/router/daemon/far_sides_test.cc.
+// The far sides of a policy with the clients that reach them: what a program gives its router, at
+// the start and again when the policy was reloaded. A reload keeps the client of a far side whose
+// ways to be reached did not change, and with it what is known of that side: an open breaker,
+// measured speeds, a connection. Pure values. Held by tests/router/far_sides_test.cc.
 
-#ifndef NEARFAR_ROUTER_DAEMON_FAR_SIDES_H_
-#define NEARFAR_ROUTER_DAEMON_FAR_SIDES_H_
+#ifndef NEARFAR_ROUTER_FAR_SIDES_H_
+#define NEARFAR_ROUTER_FAR_SIDES_H_
 
 #include <map>
 #include <memory>
@@ -15,7 +15,7 @@
 #include "policies/policy_config.h"
 #include "router/backend.h"
 
-namespace nearfar::daemon {
+namespace nearfar {
 
 struct FarSide {
   CloudOptions options;  // with what was read: certificates, keys
@@ -25,14 +25,14 @@ using FarSides = std::map<std::string, FarSide>;  // by FarConfig::name
 
 // Reads keys and certificates; takes the client of `before` where nothing about it changed. Does
 // not connect. Errors: NotFound, InvalidArgument, naming the far side and the file.
-absl::StatusOr<FarSide> MakeFarSide(const FarConfig& config, const FarSides& before);
+absl::StatusOr<FarSide> MakeFarSide(const FarConfig& config, const FarSides& before = {});
 // The first error of MakeFarSide, of all far sides of the policy.
-absl::StatusOr<FarSides> MakeFarSides(const PolicyConfig& policy, const FarSides& before);
+absl::StatusOr<FarSides> MakeFarSides(const PolicyConfig& policy, const FarSides& before = {});
 
 // As the router takes them. `sides` were made of the same policy.
 std::map<std::string, std::shared_ptr<Backend>> BackendsOf(const FarSides& sides,
                                                            const PolicyConfig& policy);
 
-}  // namespace nearfar::daemon
+}  // namespace nearfar
 
-#endif  // NEARFAR_ROUTER_DAEMON_FAR_SIDES_H_
+#endif  // NEARFAR_ROUTER_FAR_SIDES_H_

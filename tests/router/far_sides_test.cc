@@ -1,6 +1,6 @@
 // A reload keeps the clients that nothing changed for, and no other.
 
-#include "router/daemon/far_sides.h"
+#include "router/far_sides.h"
 
 #include <filesystem>
 #include <fstream>
@@ -10,7 +10,7 @@
 #include "tests/testing/certs.h"
 #include "tests/testing/temp_dir.h"
 
-namespace nearfar::daemon {
+namespace nearfar {
 namespace {
 
 class FarSidesTest : public ::testing::Test {
@@ -85,6 +85,30 @@ TEST_F(FarSidesTest, TheSamePathsWithOtherBytesMakeANewOne) {
   EXPECT_NE(Next(rekeyed), rekeyed.at("home").client);
 }
 
+TEST_F(FarSidesTest, OneForEachTarget) {
+  policy_.far.push_back(home());
+  policy_.far[1].name = "other";
+  const absl::StatusOr<FarSides> made = MakeFarSides(policy_);
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto backends = BackendsOf(*made, policy_);
+  EXPECT_EQ(backends.size(), 2u);
+  EXPECT_EQ(backends.at("other")->Describe().name, "other");
+}
+
+TEST_F(FarSidesTest, WhatNoClientCanBeMadeOfIsNamed) {
+  const FarConfig good = home();
+  const auto expect_named = [this] {
+    const absl::Status status = MakeFarSides(policy_).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(std::string(status.message()).find("home"), std::string::npos) << status;
+  };
+  home().protocol = "telepathy";
+  expect_named();
+  home() = good;
+  std::ofstream(folder_.File("ca.crt")) << "no certificate";
+  expect_named();
+}
+
 TEST_F(FarSidesTest, WhatIsMissingIsNamed) {
   home().tls->ca_file = folder_.File("none.crt");
   const absl::Status status = MakeFarSides(policy_, {}).status();
@@ -94,4 +118,4 @@ TEST_F(FarSidesTest, WhatIsMissingIsNamed) {
 }
 
 }  // namespace
-}  // namespace nearfar::daemon
+}  // namespace nearfar
