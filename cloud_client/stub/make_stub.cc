@@ -77,14 +77,16 @@ RetryOptions RetryOptionsOf(const CloudOptions& options,
   return retry;
 }
 
-// A call that had less time than this was too short to tell a slow server from a dead one.
-std::function<absl::Duration()> FairWait(const CloudOptions& options,
-                                         std::shared_ptr<const Meter> meter) {
-  return [patience = options.connect_patience, expected = options.expected_ttft,
-          meter = std::move(meter)] {
+// A call that had less than the fair wait was too short to tell a slow server from a dead one.
+SilenceOptions SilenceOptionsOf(const CloudOptions& options, std::shared_ptr<const Meter> meter) {
+  SilenceOptions silence;
+  silence.fair_wait = [patience = options.connect_patience, expected = options.expected_ttft,
+                       meter = std::move(meter)] {
     const std::optional<double> measured = meter->Read().ttft_seconds;
     return patience + 2 * (measured ? absl::Seconds(*measured) : expected);
   };
+  silence.steady = options.steady;
+  return silence;
 }
 
 }  // namespace
@@ -103,8 +105,8 @@ absl::StatusOr<StubStack> StackDecorators(std::shared_ptr<CloudStub> protocol,
   stack.breaker = std::make_shared<Breaker>(options.breaker_failures, options.breaker_open,
                                             options.breaker_open_cap, options.steady);
   stack.meter = std::make_shared<Meter>();
-  stack.top = MakeBreakerStub(std::move(stack.top), stack.breaker,
-                              {FairWait(options, stack.meter), options.steady});
+  stack.top =
+      MakeBreakerStub(std::move(stack.top), stack.breaker, SilenceOptionsOf(options, stack.meter));
   stack.retries = std::make_shared<std::atomic<int64_t>>(0);
   stack.top = MakeRetryStub(std::move(stack.top), RetryOptionsOf(options, stack.retries));
   stack.top = MakeMeteringStub(std::move(stack.top), stack.meter, {options.clock, options.steady});

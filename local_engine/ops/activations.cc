@@ -24,8 +24,9 @@ Sizes SizesOf(const ActivationForms& forms, int64_t tokens, int64_t width) {
 
 absl::Status Allocate(size_t bytes, AlignedBuffer* out) {
   absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(bytes);
-  if (buffer.ok()) *out = *std::move(buffer);
-  return buffer.status();
+  if (!buffer.ok()) return buffer.status();
+  *out = *std::move(buffer);
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -179,8 +179,9 @@ double LogLoss(absl::Span<const FitRow> rows, const Design& design, const Logist
 std::vector<size_t> OrderOf(absl::Span<const double> values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return std::weak_order(values[a], values[b]) < 0; });
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::is_lt(std::weak_order(values[a], values[b]));
+  });
   return order;
 }
 
