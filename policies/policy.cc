@@ -357,8 +357,9 @@ LadderPolicy::Weighed LadderPolicy::Weigh(const Signals& signals, const RuleOutc
     option.max_tokens = signals.request.max_tokens;
     option.value = ValueOf(config_, signals, far, weighed.p_near, FarRight(signals, far));
     CheckHealth(&option);
-    CheckMoney(signals, &option);
+    // Before the money: a prompt that has no room there is not a matter of what it would cost.
     CheckContext(config_, signals, &option);
+    CheckMoney(signals, &option);
     CheckAbilities(signals, &option);
     option.max_cost_usd =
         kPerMillion * (far.input_usd_per_mtok * static_cast<double>(BilledTokensBound(signals)) +

@@ -19,7 +19,8 @@ namespace nearfar {
 
 struct PolicyFileOptions {
   // Where a relative calibration path and a preset's name are looked for, after the policy file's
-  // own folder.
+  // own folder and, for a calibration, the folder `calibrations` beside that one: a preset needs no
+  // search path for its own.
   std::vector<std::string> search_paths;
 };
 

@@ -97,6 +97,10 @@ absl::StatusOr<std::string> FindModelFile(std::string_view name_or_path) {
       if (IsFile(path)) return path.string();
     }
   }
+  std::error_code error;
+  if (fs::is_directory(given, error)) {
+    return absl::NotFoundError(absl::StrCat(given, ": is a folder (name a .gguf file in it)"));
+  }
   return absl::NotFoundError(
       absl::StrCat(given, ": neither a known model nor a file (nearfar models list shows both)"));
 }

@@ -86,10 +86,12 @@ class PolicyReader {
     if (near.has_calibration()) ReadCalibration(near.calibration());
   }
 
-  // The first of the policy's folder and the search paths that holds it.
+  // The first that holds it of the policy's folder, the shipped calibrations where the policy is a
+  // preset (package and source tree keep both side by side), and the search paths.
   std::optional<std::string> FindCalibration(const std::string& path) {
     std::vector<std::string> candidates = {Beside(folder_, path)};
     if (!IsAbsolute(path)) {
+      candidates.push_back(Beside(folder_, absl::StrCat("../calibrations/", path)));
       for (const std::string& place : search_paths_) {
         candidates.push_back(Beside(place, path));
       }

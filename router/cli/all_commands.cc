@@ -39,7 +39,9 @@ const CommandEntry kCommands[] = {
     {"log", "stats", "Where the questions went, and what they cost",
      "nearfar log stats --since 24h", MakeLogStatsCommand},
     {"", "doctor", "Check this machine, its models, policy and far sides",
-     "nearfar doctor --policy balanced", MakeDoctorCommand},
+     "nearfar doctor --policy balanced\n"
+     "  nearfar doctor --daemon unix:/run/nearfar.sock",
+     MakeDoctorCommand},
     {"", "collect", "Ask both sides questions with known answers; keep what came of it",
      "nearfar collect --questions policies/questions/everyday.jsonl --near qwen2.5-coder-0.5b \\\n"
      "      --far qwen2.5-coder-1.5b --out outcomes.jsonl",

@@ -4,7 +4,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_cat.h"
+#include "policies/policy_file.h"
 #include "router/cli/exit_codes.h"
+#include "router/cli/paths.h"
 
 namespace nearfar::cli {
 
@@ -19,10 +22,24 @@ void DoorFlags::Declare(CLI::App* app) {
   engine.Declare(app);
 }
 
+std::string NameOf(const DoorFlags& flags) {
+  if (!flags.daemon.address.empty()) return absl::StrCat("daemon ", flags.daemon.address);
+  std::string model = flags.model;
+  if (const auto path = FindPolicy(flags.policy); model.empty() && path.ok()) {
+    const auto config = LoadPolicyFile(*path, {.search_paths = SharedFolders()});
+    if (config.ok()) model = config->near.model;
+  }
+  return absl::StrCat("policy ", flags.policy, ", near model ",
+                      model.empty() ? "not named: the first default one that is here" : model);
+}
+
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, DoorUse use,
                                                      Terminal* terminal) {
-  return flags.daemon.address.empty() ? OpenRouterDoor(flags, use, terminal)
-                                      : OpenDaemonDoor(flags.daemon);
+  if (!flags.daemon.address.empty()) return OpenDaemonDoor(flags.daemon);
+  // A choice that is wrong ends here: without a near model the question would go far.
+  const absl::Status kernels = Engine::CheckKernels(flags.engine.kernels);
+  if (!kernels.ok()) return absl::InvalidArgumentError(kernels.message());
+  return OpenRouterDoor(flags, use, terminal);
 }
 
 int FailOpening(const absl::Status& status, Terminal* terminal) {

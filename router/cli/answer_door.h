@@ -42,6 +42,9 @@ struct DoorFlags {
   void Declare(CLI::App* app);
 };
 
+// Who answers behind the door, in a few words: the daemon's address, or policy and near model.
+std::string NameOf(const DoorFlags& flags);
+
 // What the door is wanted for. An explanation spends and records nothing: it reads what was spent
 // and tainted, owns and makes no file, and works beside a daemon that owns them.
 enum class DoorUse { kAnswer, kExplain };
@@ -51,10 +54,10 @@ enum class DoorUse { kAnswer, kExplain };
 // missing but not needed, and outlives the door.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags, DoorUse use,
                                                            Terminal* terminal);
-// Does not connect yet. Errors: NotFound (certificate files).
+// Does not connect yet. Errors: those of OpenDaemonChannel.
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDaemonDoor(const DaemonFlags& flags);
 
-// The one that the flags ask for.
+// The one that the flags ask for. Errors: theirs; InvalidArgument (no such kernels).
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, DoorUse use,
                                                      Terminal* terminal);
 

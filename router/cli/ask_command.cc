@@ -28,10 +28,7 @@ class AskCommand : public Command {
 
   int Run(Terminal* terminal) override {
     const absl::StatusOr<std::string> text = TextOrStdin(text_);
-    if (!text.ok()) {
-      terminal->Fail(text.status());
-      return kExitUsage;
-    }
+    if (!text.ok()) return FailText(text.status(), terminal);
     Interrupt interrupt;
     const auto door = OpenDoor(door_, explain_ ? DoorUse::kExplain : DoorUse::kAnswer, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "router/cli/terminal.h"
 #include "router/query.h"
 
 namespace CLI {
@@ -41,8 +42,13 @@ struct AskFlags {
   Query MakeQuery() const;
 };
 
-// `given`, or all of standard input where it is "-". Errors: InvalidArgument (nothing there).
+// `given`, or all of standard input where it is "-". Errors: InvalidArgument (nothing there), those
+// of CheckText.
 absl::StatusOr<std::string> TextOrStdin(const std::string& given);
+// What a person typed is text. Errors: DataLoss (not UTF-8).
+absl::Status CheckText(const std::string& text);
+// Says why there is no text; returns the exit code (none at all is wrong use).
+int FailText(const absl::Status& status, Terminal* terminal);
 
 }  // namespace nearfar::cli
 

@@ -28,8 +28,10 @@ namespace {
 
 constexpr const char* kHelp =
     "/help            this list\n"
-    "/explain         why the last answer went where it went, and what would flip it\n"
-    "/route near|far|auto   which side may answer from now on\n"
+    "/explain         where the last question would go now, why, and what would flip it\n"
+    "/route near|far|auto   near: near alone answers from now on; far: far is preferred, where "
+    "the\n"
+    "                 policy lets it and it can be had; auto: as the policy decides\n"
     "/new             a new conversation: history and taint begin anew\n"
     "/clear-taint     your own act: forget what was said, so that this conversation may leave the\n"
     "                 device again\n"
@@ -127,10 +129,15 @@ class Conversation {
       failure_ = terminal_->Fail(decision.status());
       return;
     }
+    terminal_->Line(absl::StrCat("now, this question would go ", RouteText(*decision), ":"));
     terminal_->Print(FormatDecision(*decision, *terminal_));
   }
 
   void Say(const std::string& text) {
+    if (const absl::Status checked = CheckText(text); !checked.ok()) {
+      failure_ = terminal_->Fail(checked);
+      return;
+    }
     history_.push_back({"user", text});
     const Query query = MakeQuery();
     asked_ = query;
@@ -140,7 +147,7 @@ class Conversation {
       // A turn without an answer would leave two user turns in a row.
       history_.pop_back();
       failure_ = ExitCodeOf(answer);
-      absl::IsCancelled(answer.failed.status) ? terminal_->Note("(stopped)")
+      absl::IsCancelled(answer.failed.status) ? terminal_->Note("(stopped; this turn is forgotten)")
                                               : (void)terminal_->Fail(answer.failed.status);
       return;
     }
@@ -158,18 +165,27 @@ class Conversation {
   int failure_ = kExitOk;
 };
 
+// What stands before a line that is typed, after a Ctrl-C too; the terminal then drops that line.
+void ShowMark(const char* mark, Interrupt* interrupt, Terminal* terminal) {
+  terminal->Print(mark);
+  interrupt->OnInterrupt([mark, terminal] {
+    terminal->Note("\n/quit or Ctrl-D ends");
+    terminal->Print(mark);
+  });
+}
+
 // A line of standard input, continued while it ends with a backslash; false at its end.
-bool ReadTurn(bool prompt, Terminal* terminal, std::string* turn) {
+bool ReadTurn(bool prompt, Interrupt* interrupt, Terminal* terminal, std::string* turn) {
   turn->clear();
   std::string line;
-  if (prompt) terminal->Print("> ");
+  ShowMark(prompt ? "> " : "", interrupt, terminal);
   while (std::getline(std::cin, line)) {
     const bool goes_on = !line.empty() && line.back() == '\\';
     if (goes_on) line.pop_back();
     absl::StrAppend(turn, line);
     if (!goes_on) return true;
     turn->push_back('\n');
-    if (prompt) terminal->Print("  ");
+    ShowMark(prompt ? "  " : "", interrupt, terminal);
   }
   return !turn->empty();
 }
@@ -186,12 +202,11 @@ class ChatCommand : public Command {
     const auto door = OpenDoor(door_, DoorUse::kAnswer, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);
     const bool prompt = isatty(STDIN_FILENO) != 0;
-    if (prompt) terminal->Note("/help lists the orders, /quit ends");
+    if (prompt) terminal->Note(absl::StrCat(NameOf(door_), "; /help lists the orders, /quit ends"));
     Conversation conversation(ask_, door->get(), &interrupt, terminal);
     std::string turn;
     while (true) {
-      interrupt.OnInterrupt([terminal] { terminal->Note("\n/quit or Ctrl-D ends"); });
-      if (!ReadTurn(prompt, terminal, &turn)) {
+      if (!ReadTurn(prompt, &interrupt, terminal, &turn)) {
         if (prompt) terminal->Line("");
         break;
       }

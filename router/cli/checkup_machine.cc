@@ -16,6 +16,7 @@
 #include "policies/signals.h"
 #include "router/cli/checkup.h"
 #include "router/cli/model_files.h"
+#include "router/cli/paths.h"
 #include "router/signals/signal_source.h"
 
 namespace nearfar::cli {
@@ -109,6 +110,18 @@ void CheckDisk(const std::string& what, const std::string& folder, Findings* fin
   } else {
     findings->push_back({Verdict::kOk, what, detail, ""});
   }
+}
+
+bool CheckState(Findings* findings) {
+  const absl::Status usable = CheckStateFolder();
+  if (usable.ok()) {
+    findings->push_back(
+        {Verdict::kOk, "state", absl::StrCat(StateFolder(), " can be written"), ""});
+  } else {
+    findings->push_back({Verdict::kFail, "state", std::string(usable.message()),
+                         "without it ask and chat answer nothing"});
+  }
+  return usable.ok();
 }
 
 }  // namespace nearfar::cli

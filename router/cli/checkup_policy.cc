@@ -2,7 +2,9 @@
 // taint.
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -14,6 +16,7 @@
 #include "cloud_client/cloud_client.h"
 #include "policies/policy.h"
 #include "policies/policy_file.h"
+#include "router/catalogue.h"
 #include "router/cli/checkup.h"
 #include "router/cli/engine_door.h"
 #include "router/cli/model_files.h"
@@ -44,6 +47,18 @@ void CheckModel(const ModelFile& file, bool hash, Findings* findings) {
                            ? absl::StrCat(MebibyteText(file.bytes), ", SHA-256 as published")
                            : std::string(status.message()),
                        status.ok() ? "" : absl::StrCat("scripts/models.sh ", file.name)});
+}
+
+// The calibration that is shipped for a near model; "" where none is.
+std::string ShippedCalibration(const std::string& model) {
+  const CatalogueModel* known = FindModel(model);
+  const std::string file =
+      absl::StrCat(known == nullptr ? model : known->name, ".calibration.yaml");
+  for (const std::string& folder : SharedFolders()) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(absl::StrCat(folder, "/", file), error)) return file;
+  }
+  return "";
 }
 
 void CheckOneFar(const FarConfig& far, Findings* findings) {
@@ -130,20 +145,35 @@ std::shared_ptr<Engine> CheckNear(const PolicyConfig& config, const std::string&
   return *engine;
 }
 
-void CheckCalibrationFits(const PolicyConfig& config, const Engine& engine, Findings* findings) {
-  const absl::Status status = CheckCalibration(config, BindingOf(engine.info()));
-  const std::string fallback =
-      absl::StrCat("until then the policy's fallback acts: ", RouteName(config.near.when_unknown));
+std::string WithoutCalibration(const PolicyConfig& config) {
+  if (config.near.calibration != nullptr || config.choose.kind == PolicyKind::kFixed) return "";
+  const std::string shipped = ShippedCalibration(config.near.model);
+  return absl::StrCat("without near.calibration it always does near.when_unknown: ",
+                      RouteName(config.near.when_unknown),
+                      shipped.empty()
+                          ? " (nearfar calibrate fits one)"
+                          : absl::StrCat(" (shipped: near.calibration: ", shipped, ")"));
+}
+
+void CheckCalibrationFits(const PolicyConfig& config, const Engine* engine, Findings* findings) {
+  if (config.near.calibration == nullptr) {
+    const std::string missed = WithoutCalibration(config);
+    findings->push_back({missed.empty() ? Verdict::kOk : Verdict::kWarn, "calibration",
+                         missed.empty() ? "the policy names none, and needs none" : missed, ""});
+    return;
+  }
+  if (engine == nullptr) return;
+  const absl::Status status = CheckCalibration(config, BindingOf(engine->info()));
   if (status.ok()) {
     findings->push_back({Verdict::kOk, "calibration",
                          absl::StrCat(config.near.calibration->name, " belongs to the near model"),
                          ""});
-  } else if (absl::IsNotFound(status)) {
-    findings->push_back({Verdict::kOk, "calibration", "the policy names none", ""});
-  } else {
-    findings->push_back({Verdict::kWarn, "calibration", std::string(status.message()),
-                         absl::StrCat("fit one for this model (", fallback, ")")});
+    return;
   }
+  findings->push_back({Verdict::kWarn, "calibration", std::string(status.message()),
+                       absl::StrCat("fit one for this model (until then the policy's fallback "
+                                    "acts: ",
+                                    RouteName(config.near.when_unknown), ")")});
 }
 
 void CheckFar(const PolicyConfig& config, Findings* findings) {

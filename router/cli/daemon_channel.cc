@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "cloud_client/pem.h"
 
 namespace nearfar::cli {
 namespace {
@@ -46,6 +47,14 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const Da
     if (!read.ok()) return read.status();
     *text = *std::move(read);
   }
+  // Otherwise every handshake would fail, and say little of why.
+  if (!flags.cert_file.empty()) {
+    const absl::Status pair = CheckKeyPair(options.pem_cert_chain, options.pem_private_key);
+    if (!pair.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--cert ", flags.cert_file, ", --key ",
+                                                     flags.key_file, ": ", pair.message()));
+    }
+  }
   return grpc::SslCredentials(options);
 }
 
@@ -65,6 +74,13 @@ std::string TargetOf(const std::string& address) {
     }
   }
   return target;
+}
+
+// A daemon that speaks TLS hangs up on one that does not.
+const char* HintOf(const std::string& message) {
+  return absl::StrContains(message, "Socket closed")
+             ? "(it hung up: a daemon with TLS is asked with --ca, --cert and --key)"
+             : "(does nearfard run, and listen there?)";
 }
 
 bool Refused(const grpc::ClientContext& context) {
@@ -106,8 +122,13 @@ absl::Status StatusOfCall(const grpc::Status& status, const grpc::ClientContext&
     return absl::UnavailableError(
         answer == DaemonAnswer::kBegun
             ? absl::StrCat("the daemon at ", address, " broke the answer off: ", message)
-            : absl::StrCat("the daemon at ", address, " cannot be reached: ", message,
-                           " (does nearfard run, and listen there?)"));
+            : absl::StrCat("the daemon at ", address, " cannot be reached: ", message, " ",
+                           HintOf(message)));
+  }
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED && !own_words) {
+    return absl::UnimplementedError(absl::StrCat(
+        "the nearfard at ", address,
+        " serves no router, or is older than this program (serve.router in its file)"));
   }
   // gRPC has no code of its own for a message that its limit refuses; these are its words.
   if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED && !own_words &&

@@ -33,7 +33,8 @@ struct DaemonFlags {
   CLI::Option* Declare(CLI::App* app);
 };
 
-// Does not connect yet. Errors: NotFound (certificate files).
+// Does not connect yet. Errors: NotFound (certificate files), InvalidArgument (the key does not
+// belong to the certificate).
 absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenDaemonChannel(const DaemonFlags& flags);
 
 // How far a call came before it ended.
@@ -44,7 +45,8 @@ enum class DaemonAnswer {
 };
 
 // The daemon's own words stay as they are. What gRPC says where the daemon is silent names the
-// address and what to do; a request that is too large is OutOfRange and names the limit.
+// address and what to do; a request that is too large is OutOfRange and names the limit; a service
+// that is not there is Unimplemented.
 absl::Status StatusOfCall(const grpc::Status& status, const grpc::ClientContext& context,
                           const std::string& address, DaemonAnswer answer);
 

@@ -1,4 +1,5 @@
-// nearfar doctor: what is wrong with this machine's nearfar, and what to do.
+// nearfar doctor: what is wrong with this machine's nearfar, or with a running daemon, and what to
+// do.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -44,38 +45,39 @@ int Count(const Findings& findings, Verdict verdict) {
 class DoctorCommand : public Command {
  public:
   void Declare(CLI::App* app) override {
-    app->add_option("--policy", policy_, "Policy file, or a preset's name")->capture_default_str();
-    app->add_option("--model", model_, "Near model instead of the policy's");
-    app->add_flag("--quick", quick_, "Do not read whole model files to hash them");
+    CLI::Option* policy = app->add_option("--policy", policy_, "Policy file, or a preset's name")
+                              ->capture_default_str();
+    CLI::Option* model = app->add_option("--model", model_, "Near model instead of the policy's");
+    CLI::Option* quick =
+        app->add_flag("--quick", quick_, "Do not read whole model files to hash them");
+    CLI::Option* daemon = daemon_.Declare(app);
+    for (CLI::Option* of_this_machine : {policy, model, quick}) of_this_machine->excludes(daemon);
     app->add_flag("--json", json_, "Print one JSON object");
   }
 
   int Run(Terminal* terminal) override {
-    const Findings findings = LookAtAll();
+    Findings findings;
+    daemon_.address.empty() ? LookAtAll(&findings) : CheckDaemon(daemon_, &findings);
     json_ ? PrintJson(findings, terminal) : PrintText(findings, terminal);
     return Count(findings, Verdict::kFail) == 0 ? kExitOk : kExitUnavailable;
   }
 
  private:
-  Findings LookAtAll() const {
-    Findings findings;
-    CheckCpu(&findings);
-    CheckClock(&findings);
-    CheckDisk("models' disk", ModelsFolder(), &findings);
-    CheckDisk("state's disk", StateFolder(), &findings);
-    CheckTaint(&findings);
-    CheckModels(!quick_, &findings);
-    const std::optional<PolicyConfig> config = CheckPolicy(policy_, &findings);
-    if (!config.has_value()) {
-      CheckMemory(0, &findings);
-      return findings;
-    }
-    const std::shared_ptr<Engine> engine = CheckNear(*config, model_, &findings);
-    CheckMemory(engine != nullptr ? engine->info().file_bytes : 0, &findings);
-    if (engine != nullptr) CheckCalibrationFits(*config, *engine, &findings);
-    CheckBudget(*config, &findings);
-    CheckFar(*config, &findings);
-    return findings;
+  void LookAtAll(Findings* findings) const {
+    CheckCpu(findings);
+    CheckClock(findings);
+    CheckDisk("models' disk", ModelsFolder(), findings);
+    CheckDisk("state's disk", StateFolder(), findings);
+    const bool state = CheckState(findings);
+    if (state) CheckTaint(findings);
+    CheckModels(!quick_, findings);
+    const std::optional<PolicyConfig> config = CheckPolicy(policy_, findings);
+    if (!config.has_value()) return CheckMemory(0, findings);
+    const std::shared_ptr<Engine> engine = CheckNear(*config, model_, findings);
+    CheckMemory(engine != nullptr ? engine->info().file_bytes : 0, findings);
+    CheckCalibrationFits(*config, engine.get(), findings);
+    if (state) CheckBudget(*config, findings);
+    CheckFar(*config, findings);
   }
 
   static void PrintText(const Findings& findings, Terminal* terminal) {
@@ -109,6 +111,7 @@ class DoctorCommand : public Command {
   }
 
   std::string policy_ = "balanced", model_;
+  DaemonFlags daemon_;
   bool quick_ = false, json_ = false;
 };
 

@@ -45,7 +45,10 @@ void EngineFlags::Declare(CLI::App* app) {
       ->check(CLI::Range(0, kMostThreads));
   app->add_option("--context", context_tokens, "Tokens of a session's context; 0 = the default")
       ->check(CLI::Range(0, kMostContext));
-  app->add_option("--kernels", kernels, "Kernel table by name; default: the best for this CPU");
+  app->add_option("--kernels", kernels, "Kernel table by name; default: the best for this CPU")
+      ->check([](const std::string& name) {
+        return std::string(Engine::CheckKernels(name).message());
+      });
 }
 
 absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,

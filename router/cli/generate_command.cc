@@ -117,10 +117,7 @@ class GenerateCommand : public Command {
 
   int Run(Terminal* terminal) override {
     const absl::StatusOr<std::string> text = TextOrStdin(text_);
-    if (!text.ok()) {
-      terminal->Fail(text.status());
-      return kExitUsage;
-    }
+    if (!text.ok()) return FailText(text.status(), terminal);
     Interrupt interrupt;
     const auto engine = OpenEngine(model_, engine_);
     if (!engine.ok()) return terminal->Fail(engine.status());

@@ -19,7 +19,7 @@ struct LogFlags {
   std::string path;  // empty = DecisionLogPath()
 
   void Declare(CLI::App* app);
-  // Errors: NotFound (says where it looked), DataLoss.
+  // Errors: NotFound (says where it looked), PermissionDenied, DataLoss.
   absl::StatusOr<std::unique_ptr<DecisionLog>> Open() const;
 };
 

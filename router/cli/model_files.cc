@@ -88,7 +88,7 @@ absl::Status VerifyModelFile(const ModelFile& file) {
         absl::StrCat("not here (scripts/models.sh ", file.name, " fetches it)"));
   }
   if (file.known == nullptr) {
-    return absl::FailedPreconditionError("not in the catalogue: there is no hash to compare with");
+    return absl::FailedPreconditionError("not in the catalogue: nothing to compare with");
   }
   const char* advice = "(delete it, then run scripts/models.sh)";
   if (file.bytes != file.known->bytes) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -105,7 +106,9 @@ class ModelsInspectCommand : public Command {
     if (!path.ok()) return terminal->Fail(path.status());
     const auto file = GgufFile::Open(*path);
     if (!file.ok()) {
-      terminal->Error(absl::StrCat(*path, ": ", file.status().message()));
+      const bool named = absl::StrContains(file.status().message(), *path);
+      terminal->Error(
+          absl::StrCat(named ? "" : absl::StrCat(*path, ": "), file.status().message()));
       return ExitCodeOf(file.status());
     }
     json_ ? PrintJson(*path, **file, terminal) : PrintText(*path, **file, terminal);

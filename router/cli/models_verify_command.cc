@@ -34,8 +34,9 @@ class ModelsVerifyCommand : public Command {
     int code = kExitOk;
     for (const ModelFile& file : files) {
       const absl::Status status = VerifyModelFile(file);
-      const std::string word = status.ok() ? terminal->Painted(Paint::kGood, "ok")
-                                           : terminal->Painted(Paint::kBad, "BAD");
+      const std::string word = status.ok()             ? terminal->Painted(Paint::kGood, "ok")
+                               : file.known == nullptr ? terminal->Painted(Paint::kWarn, "?")
+                                                       : terminal->Painted(Paint::kBad, "BAD");
       terminal->Line(
           absl::StrCat(word, "  ", file.name, "  ",
                        status.ok() ? MebibyteText(file.bytes) : std::string(status.message())));

@@ -2,7 +2,9 @@
 
 #include "router/cli/paths.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -43,6 +45,13 @@ fs::path InstalledShare() {
   return program.parent_path().parent_path() / "share" / "nearfar";
 }
 
+constexpr const char* kAnotherState = "(NEARFAR_STATE chooses another folder)";
+
+// What access(2) says of the rights that this process acts with.
+bool Allowed(const std::string& path, int rights) {
+  return faccessat(AT_FDCWD, path.c_str(), rights, AT_EACCESS) == 0 || errno == ENOENT;
+}
+
 }  // namespace
 
 std::string StateFolder() {
@@ -55,15 +64,37 @@ std::string LedgerPath() { return absl::StrCat(StateFolder(), "/ledger.db"); }
 std::string DecisionLogPath() { return absl::StrCat(StateFolder(), "/decisions.db"); }
 std::string TaintPath() { return absl::StrCat(StateFolder(), "/taint.db"); }
 
+absl::Status CheckStateFolder() {
+  std::error_code error;
+  fs::path folder = fs::absolute(StateFolder(), error);
+  while (fs::status(folder, error).type() == fs::file_type::not_found &&
+         folder.has_relative_path()) {
+    folder = folder.parent_path();
+  }
+  if (!error && !fs::is_directory(folder, error)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(folder.string(), ": is not a folder ", kAnotherState));
+  }
+  if (!Allowed(folder.string(), R_OK | W_OK | X_OK)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(folder.string(), ": this user may not write there ", kAnotherState));
+  }
+  if (!Allowed(LedgerPath(), R_OK | W_OK)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(LedgerPath(), ": this user may not read and write it ", kAnotherState));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status MakeStateFolder() {
+  if (absl::Status usable = CheckStateFolder(); !usable.ok()) return usable;
   const fs::path folder = StateFolder();
   std::error_code error;
   if (IsFolder(folder)) return absl::OkStatus();
   if (folder.has_parent_path()) fs::create_directories(folder.parent_path(), error);
   if (error || (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)) {
-    return absl::UnavailableError(absl::StrCat(folder.string(),
-                                               ": the folder cannot be made (NEARFAR_STATE chooses "
-                                               "another one)"));
+    return absl::UnavailableError(
+        absl::StrCat(folder.string(), ": the folder cannot be made ", kAnotherState));
   }
   return absl::OkStatus();
 }

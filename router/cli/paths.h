@@ -16,7 +16,11 @@ std::string StateFolder();
 std::string LedgerPath();
 std::string DecisionLogPath();
 std::string TaintPath();
-// Makes the folder, 0700. Errors: Unavailable.
+// Whether this user can keep the state there: in the folder with its ledger, or in the ancestor
+// that it is yet to be made in. Answers wait for neither log nor taint: those tell of themselves.
+// Errors: FailedPrecondition (no folder), PermissionDenied.
+absl::Status CheckStateFolder();
+// Makes the folder, 0700. Errors: those of CheckStateFolder; Unavailable.
 absl::Status MakeStateFolder();
 
 // Folders that may hold presets and calibrations, the nearest first: beside an installed program,

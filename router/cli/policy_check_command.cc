@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "policies/policy.h"
 #include "policies/policy_file.h"
+#include "router/cli/checkup.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
 #include "router/cli/paths.h"
@@ -69,6 +70,10 @@ class PolicyCheckCommand : public Command {
       } else if (!quiet_) {
         terminal->Line(absl::StrCat(file, ": ", terminal->Painted(Paint::kGood, "ok"), " (",
                                     Summary(*config), ")"));
+        const std::string missed = WithoutCalibration(*config);
+        if (missed.empty()) continue;
+        terminal->Line(
+            absl::StrCat(file, ": ", terminal->Painted(Paint::kWarn, "warning"), ": ", missed));
       }
     }
     return all_right ? kExitOk : kExitConfig;
@@ -85,6 +90,7 @@ class PolicyCheckCommand : public Command {
       json.Field("name", config->name);
       json.Field("revision", config->revision);
       json.Field("kind", KindName(config->choose.kind));
+      json.Field("warning", WithoutCalibration(*config));
     } else {
       json.Field("errors", std::string(config.status().message()));
     }

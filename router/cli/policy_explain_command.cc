@@ -34,10 +34,7 @@ class PolicyExplainCommand : public Command {
 
   int Run(Terminal* terminal) override {
     const absl::StatusOr<std::string> text = TextOrStdin(text_);
-    if (!text.ok()) {
-      terminal->Fail(text.status());
-      return kExitUsage;
-    }
+    if (!text.ok()) return FailText(text.status(), terminal);
     if (NamesPolicyFile(*text)) {
       terminal->Note(
           "note: the name of that file is taken as the question; a policy is named by --policy "

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "policies/policy.h"
 #include "router/decision_log.h"
@@ -70,6 +71,27 @@ void ReportReload(const ReloadState& state) {
   }
 }
 
+// For the log: what answers here.
+std::string NearText(const Engine* engine) {
+  if (engine == nullptr) return "no near model";
+  const ModelInfo& info = engine->info();
+  return absl::StrCat("model ", info.path, ", kernels ", info.kernels, ", ", info.threads,
+                      info.threads == 1 ? " thread" : " threads");
+}
+
+// For the log: what decides here.
+std::string RouterText(const DaemonConfig& config, const Router* router) {
+  if (router == nullptr) return "no router";
+  const RouterStatus status = router->status();
+  std::vector<std::string> far;
+  for (const auto& [name, health] : status.far) far.push_back(name);
+  return absl::StrCat("policy ", status.policy_name, ", revision ",
+                      status.policy_revision.substr(0, 12),
+                      status.calibration.ok() ? ", calibrated" : ", not calibrated",
+                      far.empty() ? "; no far side" : "; far ", absl::StrJoin(far, ", "),
+                      "; state in ", config.state_dir);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(DaemonConfig config) {
@@ -79,6 +101,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(DaemonConfig config) {
     const absl::Status status = (daemon.get()->*step)();
     if (!status.ok()) return status;
   }
+  spdlog::info("nearfard {}: {}; {}", NEARFAR_VERSION, NearText(daemon->engine_.get()),
+               RouterText(daemon->config_, daemon->router_.get()));
   return daemon;
 }
 

@@ -51,8 +51,11 @@ class StreamSink final : public EventSink {
   }
 
   void OnFailed(const Failed& event) override {
-    spdlog::info("query {} failed: {}, {:.6f} USD", id_,
-                 std::string(absl::StatusCodeToString(event.status.code())), event.cost_usd);
+    const bool refused = event.decision.route == Route::kRefuse;
+    spdlog::info(
+        "query {} {}: {}, {:.6f} USD", id_, refused ? "refused" : "failed",
+        refused ? ReasonName(event.decision.reason) : absl::StatusCodeToString(event.status.code()),
+        event.cost_usd);
     const grpc::Status status = stream_->ReasonOf(ToGrpc(event.status));
     v1::RoutedResponse response = ToProto(Failed{FromGrpc(status), event.decision, event.cost_usd});
     response.mutable_failed()->mutable_decision()->set_policy_revision(revision_);
@@ -64,6 +67,12 @@ class StreamSink final : public EventSink {
   std::string id_;
   const std::string revision_;
 };
+
+// Of a query that the router never saw.
+void LogRefusal(const v1::RoutedRequest& request, const absl::Status& status) {
+  spdlog::info("query {} refused: {}", LogName(request.request_id()),
+               absl::StatusCodeToString(status.code()));
+}
 
 grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const grpc::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -78,12 +87,14 @@ grpc::ServerWriteReactor<v1::RoutedResponse>* RouterService::Generate(
   std::shared_ptr<RoutedStream> stream = RoutedStream::Make(context, &JoinDeltas, &FailureEvent);
   auto ticket = options_.calls->Admit();
   if (!ticket.ok()) {
+    LogRefusal(*request, ticket.status());
     stream->Fail(Refusal(context, ticket.status()));
     return stream.get();
   }
   stream->Hold(*std::move(ticket));
   absl::StatusOr<Query> query = ToQuery(*request);
   if (!query.ok()) {
+    LogRefusal(*request, query.status());
     stream->Fail(ToGrpc(query.status()));
     return stream.get();
   }

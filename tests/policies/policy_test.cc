@@ -553,6 +553,15 @@ TEST(Targets, TheRequestDoesNotReachPastTheRule) {
   EXPECT_TRUE(decision.flagged);
 }
 
+TEST(Targets, APromptWithoutRoomIsNoMatterOfMoney) {
+  NamedTarget at;
+  at.signals.prompt.tokens = 100000;
+  at.signals.budget.limit_usd = 0;
+  const Decision decision = MustMake(at.config)->Choose(at.signals);
+  EXPECT_EQ(decision.reason, Reason::kContextTooLong);
+  EXPECT_THAT(decision.detail, HasSubstr("home: about 100000 prompt tokens, context "));
+}
+
 TEST(Targets, WhatNearCannotHoldIsRefusedRatherThanSentToAnother) {
   NamedTarget at;
   at.signals.prompt.tokens = 3000;

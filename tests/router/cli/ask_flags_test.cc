@@ -35,5 +35,13 @@ TEST(SamplingFlags, ThePenaltysRangeIsTheEngines) {
   }
 }
 
+TEST(SamplingFlags, ASeedIsNoNegativeNumber) {
+  EXPECT_TRUE(Takes("--seed 0"));
+  EXPECT_TRUE(Takes("--seed 18446744073709551615"));
+  for (const char* outside : {"-1", "18446744073709551616", "1.5", "abc"}) {
+    EXPECT_FALSE(Takes(std::string("--seed ") + outside)) << outside;
+  }
+}
+
 }  // namespace
 }  // namespace nearfar::cli

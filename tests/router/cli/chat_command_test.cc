@@ -74,11 +74,13 @@ class ChatCommand : public ::testing::TestWithParam<bool /*a daemon*/> {
     const ProgramRun run = RunNearfar(words);
     std::cin.rdbuf(terminal);
     EXPECT_EQ(run.code, code) << run.err;
+    out_ = run.out;
     return run.err;
   }
 
   testing::DaemonBench bench_;
   std::string policy_;
+  std::string out_;  // of the last conversation: answers and explanations
   std::unique_ptr<daemon::Daemon> daemon_;
 };
 
@@ -107,6 +109,12 @@ TEST_P(ChatCommand, AKeyThatIsNoneIsNotCleared) {
   const std::string said = Chat("/clear-taint\n", {"--session", std::string(257, 'a')}, kExitData);
   EXPECT_THAT(said, HasSubstr("session_key"));
   EXPECT_THAT(said, Not(HasSubstr(kForgotten)));
+}
+
+TEST_P(ChatCommand, ExplainTellsOfNowAndHelpOfWhatRouteDoes) {
+  Chat("hello\n/explain\n/help\n");
+  EXPECT_THAT(out_, HasSubstr("now, this question would go "));
+  EXPECT_THAT(out_, HasSubstr("far: far is preferred"));
 }
 
 }  // namespace

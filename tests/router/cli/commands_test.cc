@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -129,6 +130,12 @@ TEST_F(Commands, WrongUseIsExit64) {
       {"models", "inspect"},
       {"policy", "reload"},
       {"policy", "reload", "--daemon", "/x", "--cert", "c.pem"},
+      {"ask", "hi", "--kernels", "bogus"},
+      {"chat", "--kernels", "bogus"},
+      {"generate", "hi", "--kernels", "bogus"},
+      {"generate", "hi", "--seed", "-1"},
+      {"ask", "hi", "--max-cost", "abc"},
+      {"ask", "hi", "there"},
   };
   for (const auto& words : wrong) {
     const ProgramRun run = RunNearfar(words);
@@ -144,6 +151,51 @@ TEST_F(Commands, AGroupTellsItsCommands) {
       HasSubstr("policy needs one of: check, explain, show, reload (try: nearfar policy --help)"));
   EXPECT_THAT(RunNearfar({"chta"}).err,
               HasSubstr("nearfar needs one of: ask, chat, generate, policy"));
+}
+
+TEST_F(Commands, AWordThatIsNoCommandIsNamedWithWhatIsNearIt) {
+  EXPECT_THAT(RunNearfar({"chta"}).err,
+              HasSubstr("there is no command 'chta' (did you mean chat?); nearfar needs one of"));
+  EXPECT_THAT(RunNearfar({"policy", "shwo"}).err, HasSubstr("(did you mean show?); policy needs"));
+  EXPECT_THAT(RunNearfar({"frobnicate"}).err, HasSubstr("there is no command 'frobnicate'; "));
+  const ProgramRun question = RunNearfar({"my secret is 4711"});
+  EXPECT_THAT(question.err, HasSubstr("nearfar ask"));
+  EXPECT_THAT(question.err, Not(HasSubstr("4711")));
+}
+
+TEST_F(Commands, ATextOfSeveralArgumentsIsToBeQuotedAndNotRepeated) {
+  for (const char* command : {"ask", "generate"}) {
+    const ProgramRun run = RunNearfar({command, "my", "secret", "is", "4711"});
+    EXPECT_THAT(run.err, HasSubstr("put it in quotes"));
+    EXPECT_THAT(run.err, Not(HasSubstr("4711")));
+  }
+}
+
+TEST_F(Commands, WrongNumbersAreToldInAFewWords) {
+  EXPECT_EQ(RunNearfar({"ask", "hi", "--max-cost", "abc"}).err,
+            "nearfar: --max-cost: abc is no number >= 0 (try: nearfar ask --help)\n");
+  EXPECT_THAT(RunNearfar({"generate", "hi", "--kernels", "bogus"}).err,
+              HasSubstr("no kernels are named \"bogus\"; this build knows "));
+}
+
+// Without a near model the question would go far.
+TEST_F(Commands, KernelsOfTheEnvironmentThatAreNoneAreRefused) {
+  setenv("NEARFAR_KERNELS", "bogus", 1);
+  const ProgramRun run = RunNearfar({"ask", "hi", "--explain"});
+  unsetenv("NEARFAR_KERNELS");
+  EXPECT_EQ(run.code, kExitConfig);
+  EXPECT_THAT(run.err, HasSubstr("environment variable NEARFAR_KERNELS: no kernels are named"));
+}
+
+TEST_F(Commands, ATextThatIsNotUtf8IsExit65) {
+  const std::string path = testing::WriteTinyModel({});
+  for (const auto& words : {std::vector<std::string>{"generate", "caf\xE9", "--model", path},
+                            {"ask", "caf\xE9", "--policy", "offline", "--model", path}}) {
+    const ProgramRun run = RunNearfar(words);
+    EXPECT_EQ(run.code, kExitData);
+    EXPECT_THAT(run.err, HasSubstr("the text is not valid UTF-8"));
+    EXPECT_THAT(run.err, Not(HasSubstr("messages[")));
+  }
 }
 
 TEST_F(Commands, AnErrorNeverShowsThePrompt) {
@@ -206,7 +258,14 @@ TEST_F(Commands, AFileThatIsNoModelIsRefused) {
   const ProgramRun run = RunNearfar({"models", "inspect", path});
   EXPECT_EQ(run.code, kExitData);
   EXPECT_THAT(run.err, HasSubstr(path));
+  EXPECT_EQ(run.err.find(path), run.err.rfind(path)) << "named once";
   EXPECT_EQ(RunNearfar({"generate", "hi", "--model", path}).code, kExitData);
+}
+
+TEST_F(Commands, AFolderIsNoModel) {
+  const ProgramRun run = RunNearfar({"generate", "hi", "--model", models_.path()});
+  EXPECT_EQ(run.code, kExitNoInput);
+  EXPECT_THAT(run.err, HasSubstr(absl::StrCat(models_.path(), ": is a folder")));
 }
 
 TEST_F(Commands, GenerateRunsATinyModel) {
@@ -263,6 +322,13 @@ TEST_F(Commands, VerifyFindsADamagedFile) {
   EXPECT_THAT(run.out, HasSubstr("BAD  smollm2-135m-instruct-q4_1  5 bytes instead of 98362432"));
 }
 
+TEST_F(Commands, VerifyHasNothingToCompareAStrangersFileWith) {
+  const ProgramRun run = RunNearfar({"models", "verify", testing::WriteTinyModel({})});
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.out, HasSubstr("not in the catalogue: nothing to compare with"));
+  EXPECT_THAT(run.out, Not(HasSubstr("BAD")));
+}
+
 TEST_F(Commands, TheCatalogueAgreesWithTheScript) {
   std::ifstream stream(absl::StrCat(NEARFAR_SOURCE_DIR, "/scripts/models.json"));
   const std::string json((std::istreambuf_iterator<char>(stream)), {});
@@ -280,6 +346,22 @@ TEST_F(Commands, PolicyCheckTakesThePresets) {
       RunNearfar({"policy", "check", "balanced", "private", "frugal", "quality", "offline"});
   EXPECT_EQ(run.code, kExitOk) << run.out << run.err;
   EXPECT_THAT(run.out, HasSubstr("balanced: ok ("));
+  EXPECT_THAT(run.out, Not(HasSubstr("warning")));
+}
+
+TEST_F(Commands, APolicyThatWeighsWithoutACalibrationIsWarnedOf) {
+  const std::string policy =
+      Write("mine.yaml",
+            "schema_version: 1\nnear: {model: qwen2.5-coder-0.5b, when_unknown: draft}\n"
+            "choose: {kind: net_value}\n");
+  const std::string warning =
+      "without near.calibration it always does near.when_unknown: draft (shipped: "
+      "near.calibration: qwen2.5-coder-0.5b-instruct-q4_k_m.calibration.yaml)";
+  const ProgramRun check = RunNearfar({"policy", "check", policy});
+  EXPECT_EQ(check.code, kExitOk);
+  EXPECT_THAT(check.out, HasSubstr(absl::StrCat("mine.yaml: warning: ", warning)));
+  EXPECT_THAT(RunNearfar({"doctor", "--policy", policy}).out,
+              HasSubstr(absl::StrCat("warn  calibration: ", warning)));
 }
 
 TEST_F(Commands, PolicyCheckTellsEveryMistakeOfEveryFile) {
@@ -474,6 +556,60 @@ TEST_F(Commands, DoctorIsContentWithATinyModel) {
   EXPECT_THAT(run.out, HasSubstr("near model: mine: llama"));
 }
 
+// State that cannot be kept: a file in the folder's place, and a folder of another user.
+TEST_F(Commands, DoctorTellsOfAStateFolderThatCannotWork) {
+  const std::string path = testing::WriteTinyModel({});
+  for (const std::string& state : {Write("state", "no folder"), state_.File("state/below")}) {
+    setenv("NEARFAR_STATE", state.c_str(), 1);
+    const ProgramRun run = RunNearfar({"doctor", "--policy", "offline"});
+    EXPECT_EQ(run.code, kExitUnavailable);
+    EXPECT_THAT(run.out, HasSubstr(absl::StrCat("fail  state: ", state_.File("state"),
+                                                ": is not a folder (NEARFAR_STATE chooses")));
+    EXPECT_THAT(run.out, Not(HasSubstr("budget")));
+    EXPECT_EQ(RunNearfar({"ask", "abc", "--policy", "offline", "--model", path}).code,
+              kExitUnavailable);
+  }
+}
+
+// Lives as a user who owns nothing, where the tests run as root; another one owns it all already.
+class AsNobody {
+ public:
+  AsNobody() { (void)!seteuid(geteuid() == 0 ? 65534 : geteuid()); }
+  ~AsNobody() { (void)!seteuid(getuid()); }
+};
+
+TEST_F(Commands, WhatThisUserMayNotReadIsExit77InItsOwnWords) {
+  const std::string path = testing::WriteTinyModel({});
+  const std::vector<std::string> ask = {"ask",     "abc", "--policy",     "offline",
+                                        "--model", path,  "--max-tokens", "1"};
+  ASSERT_EQ(RunNearfar(ask).code, kExitOk);
+  std::filesystem::permissions(state_.path(), std::filesystem::perms{0755});
+  const std::string state = state_.File("state");
+  const auto close = [](const std::string& file, int mode) {
+    std::filesystem::permissions(file, static_cast<std::filesystem::perms>(mode));
+  };
+  const auto expect_refusals = [&](const std::string& refused) {
+    const AsNobody nobody;
+    for (const auto& words : {ask, {"doctor", "--policy", "offline"}}) {
+      const ProgramRun run = RunNearfar(words);
+      EXPECT_EQ(run.code, words == ask ? kExitNoPermission : kExitUnavailable);
+      EXPECT_THAT(run.err + run.out, HasSubstr(absl::StrCat(refused, ": this user may not")));
+      EXPECT_THAT(run.err + run.out, Not(HasSubstr("nearfard")));
+      EXPECT_THAT(run.err + run.out, Not(HasSubstr("budget")));
+    }
+    const ProgramRun log = RunNearfar({"log", "show"});
+    EXPECT_EQ(log.code, kExitNoPermission);
+    EXPECT_THAT(log.err, HasSubstr("the decision log cannot be read: Permission denied"));
+  };
+  close(state, 0);
+  expect_refusals(state);
+  close(state, 0777);
+  for (const char* file : {"ledger.db", "decisions.db", "taint.db"}) {
+    close(state_.File(absl::StrCat("state/", file)), 0);
+  }
+  expect_refusals(state + "/ledger.db");
+}
+
 // The binary itself: what a shell sees.
 class Binary : public Commands {
  protected:
@@ -519,6 +655,62 @@ TEST_F(Binary, AReaderThatHasGoneEndsItInAnOrderlyWay) {
             kExitIo);
   close(ends[1]);
   EXPECT_THAT(RunNearfar({"log", "show"}).out, HasSubstr("near"));  // it was closed, not killed
+}
+
+// A person at a terminal: what comes is read until it holds what is waited for.
+class Chat : public Binary {
+ protected:
+  void SetUp() override {
+    Binary::SetUp();
+    const std::string path = testing::WriteTinyModel({.layers = 8, .context = 1 << 16});
+    child_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (child_ == 0) {
+      execl(NEARFAR_PROGRAM, "nearfar", "chat", "--policy", "offline", "--max-tokens", "60000",
+            "--temperature", "1", "--model", path.c_str(), nullptr);
+      _exit(127);
+    }
+    ASSERT_GT(child_, 0);
+    model_path_ = path;
+  }
+  void TearDown() override {
+    close(terminal_);
+    Binary::TearDown();
+  }
+  void Type(const std::string& keys) const {
+    EXPECT_EQ(write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+  // What came up to the end of `awaited`, which a terminal's line ends (CR LF) may split.
+  std::string ReadTo(const std::string& awaited) {
+    std::string seen;
+    char byte = 0;
+    while (!absl::EndsWith(seen, awaited) && read(terminal_, &byte, 1) == 1) {
+      if (byte != '\r') seen += byte;
+    }
+    EXPECT_TRUE(absl::EndsWith(seen, awaited)) << seen;
+    return seen;
+  }
+
+  pid_t child_ = -1;
+  int terminal_ = -1;
+  std::string model_path_;
+};
+
+constexpr char kCtrlC[] = "\x03";
+
+TEST_F(Chat, SaysWhoAnswersAndWhatCtrlCDoes) {
+  EXPECT_THAT(ReadTo("> "), HasSubstr("policy offline, near model " + model_path_ + "; /help"));
+  Type(kCtrlC);
+  ReadTo("/quit or Ctrl-D ends\n> ");
+  Type("hi\n");
+  ReadTo("hi\n");
+  char byte = 0;  // of an answer that has begun
+  ASSERT_EQ(read(terminal_, &byte, 1), 1);
+  Type(kCtrlC);
+  ReadTo("(stopped; this turn is forgotten)\n> ");
+  Type("/quit\n");
+  int status = 0;
+  ASSERT_EQ(waitpid(child_, &status, 0), child_);
+  EXPECT_EQ(WEXITSTATUS(status), kExitOk);
 }
 
 // A signal that waits from before the program's first step, as one that comes while it loads.

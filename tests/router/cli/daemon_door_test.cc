@@ -7,11 +7,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "nearfar/v1/inference.grpc.pb.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "router/cli/exit_codes.h"
 #include "tests/router/cli/captured_terminal.h"
+#include "tests/testing/certs.h"
 #include "tests/testing/temp_dir.h"
 
 namespace nearfar::cli {
@@ -42,7 +45,14 @@ class ScriptedRouter : public v1::RouterService::Service {
     return reload;
   }
 
+  grpc::Status GetHealth(grpc::ServerContext*, const v1::GetHealthRequest*,
+                         v1::GetHealthResponse* response) override {
+    *response = health;
+    return grpc::Status::OK;
+  }
+
   std::function<grpc::Status(grpc::ServerContext*, Writer*)> generate;
+  v1::GetHealthResponse health;
   v1::Decision decision;
   grpc::Status reload;
 };
@@ -115,7 +125,7 @@ TEST_F(Daemon, NothingIsSentOfAQuestionThatIsNotUtf8) {
   };
   const ProgramRun run = Ask("caf\xE9");
   EXPECT_EQ(run.code, kExitData);
-  EXPECT_THAT(run.err, HasSubstr("messages[0].content: is not valid UTF-8"));
+  EXPECT_THAT(run.err, HasSubstr("the text is not valid UTF-8"));
   EXPECT_EQ(RunNearfar({"ask", "caf\xE9", "--daemon", address_, "--explain"}).code, kExitData);
 }
 
@@ -175,6 +185,93 @@ TEST_F(Daemon, ReloadTellsEveryMistake) {
   EXPECT_THAT(run.err, HasSubstr("policy.yaml:1:1: "));
   EXPECT_THAT(run.err, HasSubstr("policy.yaml:400:1: "));
   EXPECT_EQ(run.out, "");
+}
+
+TEST_F(Daemon, DoctorTellsItsHealth) {
+  router_.health.set_version("1.2.3");
+  router_.health.set_near_model("small");
+  router_.health.set_policy_name("mine");
+  router_.health.set_policy_revision("0123456789abcdef");
+  router_.health.set_last_reload_successful(true);
+  router_.health.set_calibration_matches(true);
+  router_.health.set_budget_limit_usd(2);
+  router_.health.set_budget_spent_usd(0.5);
+  v1::GetHealthResponse::FarHealth* far = router_.health.add_far();
+  far->set_name("home");
+  far->set_state("healthy");
+  const std::vector<std::string> doctor = {"doctor", "--daemon", address_};
+  ProgramRun run = RunNearfar(doctor);
+  EXPECT_EQ(run.code, kExitOk) << run.err;
+  EXPECT_EQ(run.out, absl::StrCat("ok    daemon: nearfard 1.2.3 at ", address_,
+                                  "\n"
+                                  "ok    policy: mine, revision 0123456789ab\n"
+                                  "ok    near model: small\n"
+                                  "ok    calibration: belongs to the near model\n"
+                                  "ok    far home: healthy\n"
+                                  "ok    budget: $0.500000 of $2 spent in this window\n"
+                                  "all well\n"));
+  far->set_state("breaker_open");
+  router_.health.set_lost_records(7);
+  run = RunNearfar(doctor);
+  EXPECT_EQ(run.code, kExitOk) << "it knows of them, and answers";
+  EXPECT_THAT(run.out, HasSubstr("warn  far home: breaker_open"));
+  EXPECT_THAT(run.out, HasSubstr("warn  log: 7 records could not be written"));
+  router_.health.set_last_reload_successful(false);
+  router_.health.set_last_reload_error("policy.yaml:3:1: is wrong");
+  router_.health.set_taint_status("taint.db: cannot be read");
+  run = RunNearfar(doctor);
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.out, HasSubstr("fail  reload: policy.yaml:3:1: is wrong"));
+  EXPECT_THAT(run.out, HasSubstr("fail  taint: taint.db: cannot be read"));
+}
+
+TEST_F(Daemon, DoctorTellsThatItIsNotThere) {
+  server_.reset();
+  const ProgramRun run = RunNearfar({"doctor", "--daemon", address_});
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.out, HasSubstr("fail  daemon: the daemon at unix:"));
+  EXPECT_EQ(RunNearfar({"doctor", "--daemon", address_, "--policy", "offline"}).code, kExitUsage);
+}
+
+TEST(Service, OneWithoutARouterIsToldFromOneThatIsNotThere) {
+  const testing::TempDir folder;
+  const std::string address = absl::StrCat("unix:", folder.File("daemon.sock"));
+  v1::InferenceService::Service inference;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  builder.RegisterService(&inference);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"ask", "hi"}, {"ask", "hi", "--explain"}, {"doctor"}}) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), {"--daemon", address});
+    const ProgramRun run = RunNearfar(all);
+    EXPECT_EQ(run.code, kExitUnavailable);
+    EXPECT_THAT(run.err + run.out, HasSubstr("serves no router"));
+    EXPECT_THAT(run.err + run.out, HasSubstr("serve.router"));
+  }
+}
+
+TEST(Tls, WhatIsWrongWithItIsTold) {
+  const testing::TempDir folder;
+  const testing::TestCerts certs = testing::MakeTestCerts(folder.path());
+  grpc::SslServerCredentialsOptions tls;
+  tls.pem_key_cert_pairs.push_back({certs.server_key, certs.server_crt});
+  ScriptedRouter router;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(tls), &port);
+  builder.RegisterService(&router);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const std::string address = absl::StrCat("127.0.0.1:", port);
+  const ProgramRun plain = RunNearfar({"ask", "hi", "--daemon", address, "--explain"});
+  EXPECT_EQ(plain.code, kExitUnavailable);
+  EXPECT_THAT(plain.err, HasSubstr("--ca, --cert and --key"));
+  const ProgramRun strange =
+      RunNearfar({"ask", "hi", "--daemon", address, "--explain", "--ca", folder.File("ca.crt"),
+                  "--cert", folder.File("client.crt"), "--key", folder.File("server.key")});
+  EXPECT_EQ(strange.code, kExitConfig);
+  EXPECT_THAT(strange.err, HasSubstr(absl::StrCat("--key ", folder.File("server.key"), ": ")));
 }
 
 // gRPC reads a Unix address as a URI; people write a path.

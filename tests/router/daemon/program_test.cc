@@ -168,6 +168,26 @@ TEST_F(ProgramTest, AnswersAndEndsWellAtSigterm) {
   EXPECT_NE(access(Socket().c_str(), F_OK), 0);
 }
 
+TEST_F(ProgramTest, TellsWhatItIsAndWhatItRefuses) {
+  bench_.WritePolicy("policy.yaml", "", kFixedNear);
+  auto process = Run({"--config", WriteDaemonFile(bench_.quick_model())});
+  const std::string line = process->WaitForLine("policy test, revision ");
+  for (const std::string& part :
+       {std::string("nearfard "), bench_.quick_model() + ", kernels ", std::string(", 1 thread; "),
+        std::string(", not calibrated; no far side; state in "), bench_.File("state")}) {
+    EXPECT_THAT(line, HasSubstr(part));
+  }
+  process->WaitForLine("ready");
+  v1::RoutedRequest request = Question("a secret question");
+  request.set_request_id("mine");
+  request.mutable_messages(0)->set_role("oracle");
+  AskRouter(Connect(), request);
+  process->WaitForLine("query mine refused: INVALID_ARGUMENT");
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->Wait(), 0);
+  EXPECT_THAT(process->output(), Not(HasSubstr("secret")));
+}
+
 TEST_F(ProgramTest, SigtermLetsARunningCallFinish) {
   bench_.WritePolicy("policy.yaml", "", kFixedNear);
   auto process = RunDaemon(WriteDaemonFile(bench_.slow_model(), "drain_seconds: 100\n"));
