@@ -113,15 +113,17 @@ std::shared_ptr<DecisionLog> OpenLog(const PolicyConfig& config, Terminal* termi
   return *std::move(log);
 }
 
-// Without a near model a router is a gateway: worth a warning, not an end.
-std::shared_ptr<Backend> OpenNear(const DoorFlags& flags, const PolicyConfig& config,
-                                  Terminal* terminal) {
+// Where the near model's file is not there a router is a gateway: worth a warning, not an end, and
+// nullptr. A file or an option that is wrong must not send far what was meant for near.
+absl::StatusOr<std::shared_ptr<Backend>> OpenNear(const DoorFlags& flags,
+                                                  const PolicyConfig& config, Terminal* terminal) {
   const auto engine =
       OpenEngine(flags.model.empty() ? config.near.model : flags.model, flags.engine);
-  if (!engine.ok()) {
+  if (absl::IsNotFound(engine.status())) {
     terminal->Error(absl::StrCat("no near model: ", engine.status().message()));
     return nullptr;
   }
+  if (!engine.ok()) return engine.status();
   return MakeLocalBackend(*engine, {.model = ModelNameOf((*engine)->info())});
 }
 
@@ -138,7 +140,9 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
 
   RouterOptions options;
   options.policy = *policy;
-  options.near = OpenNear(flags, *config, terminal);
+  auto near = OpenNear(flags, *config, terminal);
+  if (!near.ok()) return near.status();
+  options.near = *std::move(near);
   const absl::StatusOr<FarSides> far = MakeFarSides(*config);
   if (!far.ok()) return far.status();
   options.far = BackendsOf(*far, *config);
