@@ -53,6 +53,10 @@ absl::StatusOr<PolicyConfig> ParsePolicy(std::string_view text, const std::strin
   return config;
 }
 
+absl::StatusOr<std::string> ReadPolicyText(const std::string& path) {
+  return policy_file::ReadFile(path, YamlLimits().bytes + 1);
+}
+
 absl::StatusOr<PolicyConfig> LoadPolicyFile(const std::string& path,
                                             const PolicyFileOptions& options) {
   std::string found = path;
@@ -64,7 +68,7 @@ absl::StatusOr<PolicyConfig> LoadPolicyFile(const std::string& path,
       }
     }
   }
-  absl::StatusOr<std::string> text = policy_file::ReadFile(found, YamlLimits().bytes + 1);
+  absl::StatusOr<std::string> text = ReadPolicyText(found);
   if (!text.ok()) return text.status();
   return ParsePolicy(*text, found, options);
 }

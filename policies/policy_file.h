@@ -27,6 +27,9 @@ struct PolicyFileOptions {
 // Errors: NotFound; InvalidArgument with one line per mistake.
 absl::StatusOr<PolicyConfig> LoadPolicyFile(const std::string& path,
                                             const PolicyFileOptions& options = {});
+// A policy file's text; of one that is too long, as much as ParsePolicy needs to refuse it.
+// Errors: NotFound.
+absl::StatusOr<std::string> ReadPolicyText(const std::string& path);
 // `name` stands in messages for the file.
 absl::StatusOr<PolicyConfig> ParsePolicy(std::string_view text, const std::string& name,
                                          const PolicyFileOptions& options = {});

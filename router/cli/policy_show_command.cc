@@ -1,12 +1,11 @@
 // nearfar policy show: the text of a preset, ready to be copied and changed.
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 
 #include "absl/strings/str_join.h"
+#include "policies/policy_file.h"
 #include "router/cli/commands.h"
 #include "router/cli/exit_codes.h"
 #include "router/cli/paths.h"
@@ -27,10 +26,9 @@ class PolicyShowCommand : public Command {
     }
     const absl::StatusOr<std::string> path = FindPolicy(preset_);
     if (!path.ok()) return terminal->Fail(path.status());
-    std::ifstream stream(*path);
-    std::ostringstream text;
-    text << stream.rdbuf();
-    terminal->Print(text.str());
+    const absl::StatusOr<std::string> text = ReadPolicyText(*path);
+    if (!text.ok()) return terminal->Fail(text.status());
+    terminal->Print(*text);
     return kExitOk;
   }
 

@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,16 +12,6 @@
 
 namespace nearfar::daemon {
 namespace {
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return absl::NotFoundError(absl::StrCat(path, ": cannot be opened (does it exist?)"));
-  }
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
 
 // These bytes and no others: the file may say something else by now.
 absl::StatusOr<PolicyConfig> Parse(const absl::StatusOr<std::string>& text,
@@ -41,7 +29,7 @@ PolicyReloader::PolicyReloader(ReloaderOptions options, const PolicyConfig& curr
   state_.name = current.name;
   state_.revision = current.revision;
   // Much time may have passed since `current` was read: a model was loaded.
-  const absl::StatusOr<std::string> text = ReadFile(options_.path);
+  const absl::StatusOr<std::string> text = ReadPolicyText(options_.path);
   const absl::StatusOr<PolicyConfig> now = Parse(text, options_);
   seen_ = text.value_or("");
   requested_ = !now.ok() || now->revision != current.revision;
@@ -99,7 +87,7 @@ bool PolicyReloader::Wait() {
     uint64_t count;
     [[maybe_unused]] const ssize_t drained = read(wake_fd_, &count, sizeof(count));
     if (watches() && watch_.Changed() && !watch_.being_written() &&
-        ReadFile(options_.path).value_or("") != seen_) {
+        ReadPolicyText(options_.path).value_or("") != seen_) {
       return true;
     }
   }
@@ -107,7 +95,7 @@ bool PolicyReloader::Wait() {
 
 absl::StatusOr<std::string> PolicyReloader::ReadWhole() {
   while (true) {
-    absl::StatusOr<std::string> text = ReadFile(options_.path);
+    absl::StatusOr<std::string> text = ReadPolicyText(options_.path);
     if (!watches()) return text;
     // Asked after the file was read: a save that began before is known by now.
     const bool changed = watch_.Changed();
