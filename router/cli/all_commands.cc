@@ -40,7 +40,7 @@ const CommandEntry kCommands[] = {
      "nearfar log stats --since 24h", MakeLogStatsCommand},
     {"", "doctor", "Check this machine, its models, policy and far sides",
      "nearfar doctor --policy balanced\n"
-     "  nearfar doctor --daemon unix:/run/nearfar.sock",
+     "  nearfar doctor --daemon unix:/run/nearfar/nearfard.sock",
      MakeDoctorCommand},
     {"", "collect", "Ask both sides questions with known answers; keep what came of it",
      "nearfar collect --questions policies/questions/everyday.jsonl --near qwen2.5-coder-0.5b \\\n"

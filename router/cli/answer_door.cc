@@ -22,17 +22,6 @@ void DoorFlags::Declare(CLI::App* app) {
   engine.Declare(app);
 }
 
-std::string NameOf(const DoorFlags& flags) {
-  if (!flags.daemon.address.empty()) return absl::StrCat("daemon ", flags.daemon.address);
-  std::string model = flags.model;
-  if (const auto path = FindPolicy(flags.policy); model.empty() && path.ok()) {
-    const auto config = LoadPolicyFile(*path, {.search_paths = SharedFolders()});
-    if (config.ok()) model = config->near.model;
-  }
-  return absl::StrCat("policy ", flags.policy, ", near model ",
-                      model.empty() ? "not named: the first default one that is here" : model);
-}
-
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenDoor(const DoorFlags& flags, DoorUse use,
                                                      Terminal* terminal) {
   if (!flags.daemon.address.empty()) return OpenDaemonDoor(flags.daemon);

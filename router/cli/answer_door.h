@@ -30,6 +30,8 @@ class AnswerDoor {
   virtual absl::StatusOr<Decision> Explain(const Query& query) = 0;
   // As Router::ClearTaint; Unimplemented where the daemon is too old to know of it.
   virtual absl::Status ClearTaint(const std::string& session_key) = 0;
+  // Who answers, in a few words: the daemon's address, or policy and near model.
+  virtual std::string name() const = 0;
 };
 
 // The options that say which door to take; `ask` and `chat` share them.
@@ -41,9 +43,6 @@ struct DoorFlags {
 
   void Declare(CLI::App* app);
 };
-
-// Who answers behind the door, in a few words: the daemon's address, or policy and near model.
-std::string NameOf(const DoorFlags& flags);
 
 // What the door is wanted for. An explanation spends and records nothing: it reads what was spent
 // and tainted, owns and makes no file, and works beside a daemon that owns them.

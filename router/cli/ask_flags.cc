@@ -112,7 +112,7 @@ absl::StatusOr<std::string> TextOrStdin(const std::string& given) {
 }
 
 absl::Status CheckText(const std::string& text) {
-  if (internal::ToValidUtf8(text) == text) return absl::OkStatus();
+  if (internal::IsValidUtf8(text)) return absl::OkStatus();
   return absl::DataLossError("the text is not valid UTF-8 (iconv converts other encodings)");
 }
 

@@ -202,7 +202,8 @@ class ChatCommand : public Command {
     const auto door = OpenDoor(door_, DoorUse::kAnswer, terminal);
     if (!door.ok()) return FailOpening(door.status(), terminal);
     const bool prompt = isatty(STDIN_FILENO) != 0;
-    if (prompt) terminal->Note(absl::StrCat(NameOf(door_), "; /help lists the orders, /quit ends"));
+    if (prompt)
+      terminal->Note(absl::StrCat((*door)->name(), "; /help lists the orders, /quit ends"));
     Conversation conversation(ask_, door->get(), &interrupt, terminal);
     std::string turn;
     while (true) {

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "policies/signals.h"
 #include "router/cli/checkup.h"
@@ -21,12 +20,8 @@ absl::StatusOr<Health> Ask(const DaemonFlags& daemon) {
   const auto channel = OpenDaemonChannel(daemon);
   if (!channel.ok()) return channel.status();
   const auto stub = nearfar::v1::RouterService::NewStub(*channel);
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
-  Health health;
-  const grpc::Status status = stub->GetHealth(&context, {}, &health);
-  if (!status.ok()) return StatusOfCall(status, context, daemon.address, DaemonAnswer::kNone);
-  return health;
+  return CallDaemon(stub.get(), &nearfar::v1::RouterService::Stub::GetHealth,
+                    nearfar::v1::GetHealthRequest(), daemon.address);
 }
 
 void TellPolicy(const Health& health, Findings* findings) {

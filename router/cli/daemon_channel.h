@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace CLI {
@@ -49,6 +50,20 @@ enum class DaemonAnswer {
 // that is not there is Unimplemented.
 absl::Status StatusOfCall(const grpc::Status& status, const grpc::ClientContext& context,
                           const std::string& address, DaemonAnswer answer);
+
+// A call with one answer, such as &RouterService::Stub::Explain. Errors: those of StatusOfCall.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> CallDaemon(Stub* stub,
+                                    grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                                 const Request&, Response*),
+                                    const Request& request, const std::string& address) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
+  Response response;
+  const grpc::Status status = (stub->*method)(&context, request, &response);
+  if (!status.ok()) return StatusOfCall(status, context, address, DaemonAnswer::kNone);
+  return response;
+}
 
 }  // namespace nearfar::cli
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "router/cli/answer_door.h"
 #include "router/cli/daemon_channel.h"
@@ -110,27 +111,24 @@ class DaemonDoor : public AnswerDoor {
 
   absl::StatusOr<Decision> Explain(const Query& query) override {
     if (absl::Status checked = internal::CheckQuery(query); !checked.ok()) return checked;
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
-    nearfar::v1::ExplainResponse response;
-    const grpc::Status status = stub_->Explain(&context, ToWire(query), &response);
-    if (!status.ok()) return StatusOfCall(status, context, address_, DaemonAnswer::kNone);
-    return FromWire(response.decision());
+    const auto explained = CallDaemon(stub_.get(), &Stub::Explain, ToWire(query), address_);
+    if (!explained.ok()) return explained.status();
+    return FromWire(explained->decision());
   }
 
   absl::Status ClearTaint(const std::string& session_key) override {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
     nearfar::v1::ClearTaintRequest request;
     request.set_session_key(session_key);
-    nearfar::v1::ClearTaintResponse response;
-    const grpc::Status status = stub_->ClearTaint(&context, request, &response);
-    return StatusOfCall(status, context, address_, DaemonAnswer::kNone);
+    return CallDaemon(stub_.get(), &Stub::ClearTaint, request, address_).status();
   }
 
+  std::string name() const override { return absl::StrCat("daemon ", address_); }
+
  private:
+  using Stub = nearfar::v1::RouterService::Stub;
+
   std::string address_;
-  std::unique_ptr<nearfar::v1::RouterService::Stub> stub_;
+  std::unique_ptr<Stub> stub_;
 };
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "router/cli/answer_door.h"
 #include "router/cli/commands.h"
@@ -23,12 +22,8 @@ absl::StatusOr<nearfar::v1::ReloadPolicyResponse> Reload(const DaemonFlags& daem
   const auto channel = OpenDaemonChannel(daemon);
   if (!channel.ok()) return channel.status();
   const auto stub = nearfar::v1::RouterService::NewStub(*channel);
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kDaemonPatience));
-  nearfar::v1::ReloadPolicyResponse response;
-  const grpc::Status status = stub->ReloadPolicy(&context, {}, &response);
-  if (!status.ok()) return StatusOfCall(status, context, daemon.address, DaemonAnswer::kNone);
-  return response;
+  return CallDaemon(stub.get(), &nearfar::v1::RouterService::Stub::ReloadPolicy,
+                    nearfar::v1::ReloadPolicyRequest(), daemon.address);
 }
 
 class PolicyReloadCommand : public Command {

@@ -20,8 +20,12 @@ namespace {
 
 class RouterDoor : public AnswerDoor {
  public:
-  RouterDoor(std::unique_ptr<Router> router, std::shared_ptr<DecisionLog> log, Terminal* terminal)
-      : terminal_(terminal), log_(std::move(log)), router_(std::move(router)) {}
+  RouterDoor(std::string name, std::unique_ptr<Router> router, std::shared_ptr<DecisionLog> log,
+             Terminal* terminal)
+      : name_(std::move(name)),
+        terminal_(terminal),
+        log_(std::move(log)),
+        router_(std::move(router)) {}
   ~RouterDoor() override {
     router_.reset();  // writes what is still to be logged
     const int64_t lost = log_ ? log_->failed_writes() : 0;
@@ -38,8 +42,10 @@ class RouterDoor : public AnswerDoor {
   absl::Status ClearTaint(const std::string& session_key) override {
     return router_->ClearTaint(session_key);
   }
+  std::string name() const override { return name_; }
 
  private:
+  const std::string name_;
   Terminal* const terminal_;
   const std::shared_ptr<DecisionLog> log_;  // may be nullptr
   std::unique_ptr<Router> router_;
@@ -127,6 +133,12 @@ absl::StatusOr<std::shared_ptr<Backend>> OpenNear(const DoorFlags& flags,
   return MakeLocalBackend(*engine, {.model = ModelNameOf((*engine)->info())});
 }
 
+std::string NameOf(const DoorFlags& flags, const PolicyConfig& config) {
+  const std::string& model = flags.model.empty() ? config.near.model : flags.model;
+  return absl::StrCat("policy ", flags.policy, ", near model ",
+                      model.empty() ? "not named: the first default one that is here" : model);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flags, DoorUse use,
@@ -164,7 +176,7 @@ absl::StatusOr<std::unique_ptr<AnswerDoor>> OpenRouterDoor(const DoorFlags& flag
   if (!router.ok()) return router.status();
   const absl::Status taint = (*router)->status().taint;
   if (!taint.ok()) terminal->Error(taint.message());
-  return std::make_unique<RouterDoor>(*std::move(router), log, terminal);
+  return std::make_unique<RouterDoor>(NameOf(flags, *config), *std::move(router), log, terminal);
 }
 
 }  // namespace nearfar::cli

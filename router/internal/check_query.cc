@@ -25,15 +25,6 @@ absl::Status Bad(const std::string& field, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
 }
 
-bool IsUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const CodePoint next = FirstCodePoint(text);
-    if (next.kind != CodePoint::Kind::kValid) return false;
-    text.remove_prefix(next.length);
-  }
-  return true;
-}
-
 bool IsRole(const std::string& role) {
   return role == "system" || role == "user" || role == "assistant" || role == "tool";
 }
@@ -49,7 +40,7 @@ absl::Status CheckMessages(const std::vector<Message>& messages) {
     if (!IsRole(messages[i].role)) {
       return Bad(field + ".role", "unknown (use system, user, assistant or tool)");
     }
-    if (!IsUtf8(messages[i].content)) return Bad(field + ".content", "is not valid UTF-8");
+    if (!IsValidUtf8(messages[i].content)) return Bad(field + ".content", "is not valid UTF-8");
     bytes += messages[i].content.size();
   }
   if (bytes > kMostBytes) return Bad("messages", absl::StrCat("more than ", kMostBytes, " bytes"));
@@ -101,7 +92,7 @@ absl::Status CheckOptions(const RequestOptions& options) {
 absl::Status CheckStops(const std::vector<std::string>& stops) {
   if (stops.size() > kMostStops) return Bad("stop", absl::StrCat("more than ", kMostStops));
   for (const std::string& stop : stops) {
-    if (stop.empty() || stop.size() > kMostStopBytes || !IsUtf8(stop)) {
+    if (stop.empty() || stop.size() > kMostStopBytes || !IsValidUtf8(stop)) {
       return Bad("stop", absl::StrCat("each must be UTF-8 of 1 to ", kMostStopBytes, " bytes"));
     }
   }
@@ -111,12 +102,12 @@ absl::Status CheckStops(const std::vector<std::string>& stops) {
 }  // namespace
 
 absl::Status CheckSessionKey(const std::string& session_key) {
-  if (session_key.size() <= kMostNameBytes && IsUtf8(session_key)) return absl::OkStatus();
+  if (session_key.size() <= kMostNameBytes && IsValidUtf8(session_key)) return absl::OkStatus();
   return Bad("session_key", absl::StrCat("must be UTF-8 of at most ", kMostNameBytes, " bytes"));
 }
 
 absl::Status CheckQuery(const Query& query) {
-  if (query.id.size() > kMostNameBytes || !IsUtf8(query.id)) {
+  if (query.id.size() > kMostNameBytes || !IsValidUtf8(query.id)) {
     return Bad("id", absl::StrCat("must be UTF-8 of at most ", kMostNameBytes, " bytes"));
   }
   if (query.max_tokens < 0 || query.max_tokens > kMostTokens) {

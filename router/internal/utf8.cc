@@ -47,6 +47,15 @@ CodePoint FirstCodePoint(std::string_view text) {
   return {Kind::kValid, static_cast<size_t>(lead.length), value};
 }
 
+bool IsValidUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const CodePoint next = FirstCodePoint(text);
+    if (next.kind != Kind::kValid) return false;
+    text.remove_prefix(next.length);
+  }
+  return true;
+}
+
 std::string ToValidUtf8(std::string_view text) {
   Utf8Joiner joiner;
   std::string valid = joiner.Add(text);

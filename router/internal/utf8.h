@@ -21,6 +21,8 @@ struct CodePoint {
 // `text` is not empty.
 CodePoint FirstCodePoint(std::string_view text);
 
+bool IsValidUtf8(std::string_view text);
+
 // Every invalid or incomplete sequence replaced by U+FFFD.
 std::string ToValidUtf8(std::string_view text);
 

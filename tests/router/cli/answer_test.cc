@@ -40,6 +40,7 @@ class FakeDoor : public AnswerDoor {
     return absl::UnavailableError("no");
   }
   absl::Status ClearTaint(const std::string&) override { return absl::OkStatus(); }
+  std::string name() const override { return "a script"; }
 
   std::function<void(const Query&, EventSink&)> play_;
 };
