@@ -6,14 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/start_thread.h"
+#include "local_engine/model/memory.h"
 #include "local_engine/sampling/sampler.h"
 #include "local_engine/sampling/text_stream.h"
 
 namespace nearfar {
 namespace {
-
-// Rows of one piece of an evaluation; bounds the logits that are held at a time.
-constexpr int kEvaluationRows = 16;
 
 int CommonPrefix(absl::Span<const int32_t> a, absl::Span<const int32_t> b) {
   const size_t length = std::min(a.size(), b.size());

@@ -59,6 +59,13 @@ absl::StatusOr<AlignedBuffer> AlignedBuffer::Create(size_t bytes) {
   return AlignedBuffer(data, bytes);
 }
 
+absl::Status AlignedBuffer::CreateInto(size_t bytes, AlignedBuffer* out) {
+  absl::StatusOr<AlignedBuffer> buffer = Create(bytes);
+  if (!buffer.ok()) return buffer.status();
+  *out = *std::move(buffer);
+  return absl::OkStatus();
+}
+
 AlignedBuffer::AlignedBuffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
   data_ = Allocate(bytes);

@@ -23,6 +23,8 @@ class AlignedBuffer {
 
   // The content is unspecified. Errors: ResourceExhausted (says how many bytes were asked for).
   static absl::StatusOr<AlignedBuffer> Create(size_t bytes);
+  // The same, into *out, which an error leaves as it was.
+  static absl::Status CreateInto(size_t bytes, AlignedBuffer* out);
 
   // Empty: data() is nullptr, size() is 0.
   AlignedBuffer() = default;

@@ -12,7 +12,6 @@ namespace nearfar {
 namespace {
 
 constexpr double kUsableShare = 0.8;
-constexpr int kEvaluationRows = 16;  // at most so many rows of logits, where no session wants them
 // Of each row, what the lists of a pass say of it: its token, place and part in the attention.
 constexpr double kRowListBytes = 64;
 

@@ -13,6 +13,10 @@
 
 namespace nearfar {
 
+// Rows that an evaluation (Engine::Logits) computes at a time, each with its logits. A transformer
+// has room for them, however few rows and logits its sessions need.
+inline constexpr int kEvaluationRows = 16;
+
 struct MemoryNeed {
   int context = 0;   // positions of a session
   int sessions = 0;  // full ones, at once

@@ -19,10 +19,7 @@ const float* BiasOrNull(const std::vector<float>& bias) {
 }
 
 absl::Status AllocateFloats(int64_t rows, int64_t width, AlignedBuffer* out) {
-  absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(sizeof(float) * rows * width);
-  if (!buffer.ok()) return buffer.status();
-  *out = *std::move(buffer);
-  return absl::OkStatus();
+  return AlignedBuffer::CreateInto(sizeof(float) * rows * width, out);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <cassert>
 #include <cstddef>
-#include <utility>
 
 namespace nearfar {
 namespace {
@@ -22,13 +21,6 @@ Sizes SizesOf(const ActivationForms& forms, int64_t tokens, int64_t width) {
   return sizes;
 }
 
-absl::Status Allocate(size_t bytes, AlignedBuffer* out) {
-  absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(bytes);
-  if (!buffer.ok()) return buffer.status();
-  *out = *std::move(buffer);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 ActivationForms FormsFor(const KernelTable& kernels, absl::Span<const DType> weights) {
@@ -46,9 +38,9 @@ absl::StatusOr<Activations> Activations::Create(ActivationForms forms, int64_t t
   Activations x;
   x.forms_ = forms;
   const Sizes sizes = SizesOf(forms, tokens, width);
-  absl::Status status = Allocate(sizes.values, &x.values_);
-  status.Update(Allocate(sizes.blocks, &x.blocks_));
-  status.Update(Allocate(sizes.floats, &x.floats_));
+  absl::Status status = AlignedBuffer::CreateInto(sizes.values, &x.values_);
+  status.Update(AlignedBuffer::CreateInto(sizes.blocks, &x.blocks_));
+  status.Update(AlignedBuffer::CreateInto(sizes.floats, &x.floats_));
   if (!status.ok()) return status;
   return x;
 }

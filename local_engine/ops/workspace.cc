@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <utility>
 
 #include "local_engine/ops/attention_memory.h"
 
@@ -30,14 +29,11 @@ absl::StatusOr<Workspace> Workspace::Create(const KernelTable& kernels, int work
                                             const WorkspaceShape& shape) {
   Workspace workspace;
   workspace.worker_bytes_ = WorkerBytes(kernels, shape);
-  absl::StatusOr<AlignedBuffer> of_workers =
-      AlignedBuffer::Create(static_cast<size_t>(workspace.worker_bytes_ * workers));
-  if (!of_workers.ok()) return of_workers.status();
-  workspace.workers_ = *std::move(of_workers);
-  absl::StatusOr<AlignedBuffer> shared =
-      AlignedBuffer::Create(static_cast<size_t>(SharedBytes(kernels, workers, shape)));
-  if (!shared.ok()) return shared.status();
-  workspace.shared_ = *std::move(shared);
+  absl::Status status = AlignedBuffer::CreateInto(
+      static_cast<size_t>(workspace.worker_bytes_ * workers), &workspace.workers_);
+  status.Update(AlignedBuffer::CreateInto(static_cast<size_t>(SharedBytes(kernels, workers, shape)),
+                                          &workspace.shared_));
+  if (!status.ok()) return status;
   return workspace;
 }
 
