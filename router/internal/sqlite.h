@@ -91,9 +91,8 @@ class SqliteDb {
 // Moves a damaged database and its side files to "<path>.damaged-<unix seconds>"; returns that
 // path.
 absl::StatusOr<std::string> MoveAside(const std::string& path, int64_t unix_seconds);
-// Deletes what MoveAside moved, where it was last written before
-// `before_unix_seconds`. Housekeeping: what
-// cannot be deleted stays until the next time.
+// Deletes what MoveAside moved, where it was last written before `before_unix_seconds`.
+// Housekeeping: what cannot be deleted stays until the next time.
 void RemoveMovedAside(const std::string& path, int64_t before_unix_seconds);
 
 }  // namespace nearfar::internal

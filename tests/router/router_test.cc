@@ -26,6 +26,12 @@ class RouterTest : public testing::RouterBench {};
 
 // --- routes --------------------------------------------------------------------------------------
 
+TextFindings FindsCards(std::string_view text) {
+  TextFindings findings;
+  if (text.find("4111") != std::string_view::npos) findings.pii = static_cast<PiiSet>(Pii::kCard);
+  return findings;
+}
+
 TEST_F(RouterTest, NearAnswersAndStreams) {
   auto events = Start(Ask("2 + 2?"));
   ASSERT_TRUE(events->started());
@@ -861,11 +867,7 @@ TEST_F(RouterTest, ATaintThatComesWithTheWordToEscalateKeepsTheDraftHome) {
 }
 
 TEST_F(RouterTest, StopsAreScannedAndCountedAsWhatTheyAre) {
-  policy->scan = [](std::string_view text) {
-    TextFindings findings;
-    if (text.find("4111") != std::string_view::npos) findings.pii = static_cast<PiiSet>(Pii::kCard);
-    return findings;
-  };
+  policy->scan = FindsCards;
   PiiSet seen = 0;
   policy->choose = [&](const Signals& signals) {
     seen = signals.prompt.findings.pii;
@@ -911,11 +913,7 @@ TEST_F(RouterTest, EachTargetKnowsASessionByANameOfItsOwn) {
 }
 
 TEST_F(RouterTest, SecretsInEarlierTurnsAndToolResultsAreSeen) {
-  policy->scan = [](std::string_view text) {
-    TextFindings findings;
-    if (text.find("4111") != std::string_view::npos) findings.pii = static_cast<PiiSet>(Pii::kCard);
-    return findings;
-  };
+  policy->scan = FindsCards;
   PiiSet seen = 0;
   policy->choose = [&](const Signals& signals) {
     seen = signals.prompt.findings.pii;
