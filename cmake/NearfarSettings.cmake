@@ -48,7 +48,7 @@ if(NEARFAR_SANITIZE MATCHES "thread")
     # A program whose own objects take no lock must still bring what the shared abseil now asks for.
     add_link_options(LINKER:--wrap=${symbol} LINKER:--undefined=__wrap_${symbol})
   endforeach()
-  link_libraries(nearfar_tsan_absl)
+  link_libraries($<BUILD_INTERFACE:nearfar_tsan_absl>)
 endif()
 
 # Includes are paths from the root of the tree: #include "router/router.h".

@@ -19,6 +19,13 @@ using testing::EventRecorder;
 
 class CancellationTest : public testing::RouterBench {
  protected:
+  // Calls let go of the engine a moment after their last event. Its thread is joined here, or it would
+  // run while the process is torn down.
+  void TearDown() override {
+    real_router.reset();
+    while (engine.use_count() > 1) std::this_thread::yield();
+    engine.reset();
+  }
   // A file for each test: the engine of the one before may still be letting go of its own.
   static std::string ModelName() {
     return std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + ".gguf";
