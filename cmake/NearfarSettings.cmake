@@ -31,9 +31,12 @@ if(NEARFAR_SANITIZE)
   add_link_options(-fsanitize=${NEARFAR_SANITIZE})
 endif()
 
-# ThreadSanitizer cannot see the locks of a prebuilt abseil: tsan_absl.cc tells it of them.
+# ThreadSanitizer cannot see the locks of prebuilt libraries: tsan_absl.cc and tsan_grpc.cc tell it of
+# them.
 if(NEARFAR_SANITIZE MATCHES "thread")
-  add_library(nearfar_tsan_absl STATIC ${CMAKE_CURRENT_LIST_DIR}/tsan_absl.cc)
+  add_library(nearfar_tsan_libraries STATIC ${CMAKE_CURRENT_LIST_DIR}/tsan_absl.cc
+                                       ${CMAKE_CURRENT_LIST_DIR}/tsan_grpc.cc)
+  add_link_options(LINKER:--undefined=__tsan_default_suppressions)
   foreach(
     symbol
     _ZN4absl7debian35Mutex4LockEv
@@ -48,7 +51,7 @@ if(NEARFAR_SANITIZE MATCHES "thread")
     # A program whose own objects take no lock must still bring what the shared abseil now asks for.
     add_link_options(LINKER:--wrap=${symbol} LINKER:--undefined=__wrap_${symbol})
   endforeach()
-  link_libraries($<BUILD_INTERFACE:nearfar_tsan_absl>)
+  link_libraries($<BUILD_INTERFACE:nearfar_tsan_libraries>)
 endif()
 
 # Includes are paths from the root of the tree: #include "router/router.h".
