@@ -1,8 +1,8 @@
-// Tells ThreadSanitizer how gRPC hands a call from one thread to another. Debian builds gRPC without
-// the sanitizer, so that whatever a callback touches looks like a race with the thread that started
-// the call. Every batch of a call is started by grpc_call_start_batch, which this file stands before
-// (a program's own symbol comes before a library's), and ends in one of two callbacks: what was done
-// before the start is seen by the callback.
+// Tells ThreadSanitizer how gRPC hands a call from one thread to another. Debian builds gRPC
+// without the sanitizer, so that whatever a callback touches looks like a race with the thread that
+// started the call. Every batch of a call is started by grpc_call_start_batch, which this file
+// stands before (a program's own symbol comes before a library's), and ends in one of two
+// callbacks: what was done before the start is seen by the callback.
 //
 // What remains are accesses within gRPC and its libraries, in functions that they call of ours
 // (malloc, delete) or in gRPC's inline code: those reports are left out, by name.
@@ -52,8 +52,7 @@ static void AcquireAndRunStatus(Functor* functor, int ok) {
 grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* ops, size_t count, void* tag,
                                       void* reserved) {
   using StartBatch = grpc_call_error (*)(grpc_call*, const grpc_op*, size_t, void*, void*);
-  static const auto start =
-      reinterpret_cast<StartBatch>(dlsym(RTLD_NEXT, "grpc_call_start_batch"));
+  static const auto start = reinterpret_cast<StartBatch>(dlsym(RTLD_NEXT, "grpc_call_start_batch"));
   // Tags of other queues are objects that begin with something else.
   Functor* functor = static_cast<Functor*>(tag);
   if (functor != nullptr && functor->functor_run != nullptr) {
