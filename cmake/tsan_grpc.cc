@@ -23,12 +23,14 @@ const char* __tsan_default_suppressions() {
          "called_from_lib:libabsl_strings.so\n"
          "called_from_lib:libabsl_status.so\n"
          "called_from_lib:libabsl_cord.so\n"
+         "called_from_lib:libabsl_cord_internal.so\n"
          "called_from_lib:libabsl_time_zone.so\n"
          "called_from_lib:libabsl_graphcycles_internal.so\n"
          "race:grpc::internal::\n"
          "race:grpc_core::\n"
          "race:libgrpc.so\n"
-         // gRPC calls it after all other callbacks of a call, from a queue of its own.
+         // gRPC calls them from a queue of its own.
+         "race:OnCancel\n"
          "race:OnDone\n";
 }
 
