@@ -31,7 +31,9 @@ const char* __tsan_default_suppressions() {
          "race:libgrpc.so\n"
          // gRPC calls them from a queue of its own.
          "race:OnCancel\n"
-         "race:OnDone\n";
+         "race:OnDone\n"
+         // Its own threads may be there when a program ends.
+         "thread:grpc_core::Thread\n";
 }
 
 using Functor = grpc_completion_queue_functor;
