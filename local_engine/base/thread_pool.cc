@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
+#include <chrono>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27,6 +28,13 @@ namespace {
 // About 30 microseconds of polling: longer than the gap between two layers' jobs, shorter than
 // anyone would notice on a battery.
 constexpr int kSpins = 1000;
+// A wait for others' chunks that is longer than this and than some chunks of this job take is not
+// work: a system's time slice is milliseconds.
+constexpr int64_t kStallNanoseconds = 200'000;
+constexpr int64_t kStallChunks = 4;
+// How long the caller then works alone.
+constexpr int64_t kLeastAlone = 20'000'000;
+constexpr int64_t kMostAlone = 1'000'000'000;
 // Chunks of one job fit in half a ticket.
 constexpr int64_t kMaxChunks = int64_t{1} << 31;
 
@@ -51,19 +59,35 @@ uint32_t WaitForChange(const std::atomic<uint32_t>& value, uint32_t old, int spi
   return value.load(std::memory_order_acquire);
 }
 
+int64_t SteadyNanoseconds() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
 }  // namespace
 
 struct ThreadPool::Impl {
   using Body = absl::FunctionRef<void(int64_t, int)>;
 
-  explicit Impl(int threads) : size(threads), spins(threads <= UsableCpus() ? kSpins : 0) {}
+  Impl(int threads, Clock chosen_clock)
+      : size(threads),
+        spins(threads <= UsableCpus() ? kSpins : 0),
+        clock(chosen_clock != nullptr ? std::move(chosen_clock) : Clock(SteadyNanoseconds)) {}
 
+  bool Alone();
   void RunJob(int64_t first_chunk, uint32_t count, Body& job_body);
-  void Work(int worker);
+  uint32_t Work(int worker);
+  void WaitForOthers(int64_t began, uint32_t own_chunks);
+  void GoAlone(int64_t now);
   void WorkerLoop(int worker);
 
   const int size;
   const int spins;  // 0 where threads outnumber CPUs: a spinning one would hold a working one
+
+  const Clock clock;
+
+  // The caller's: it works alone until alone_until, because it was stalled; how long the last time.
+  int64_t alone_until = 0;
+  int64_t alone_for = 0;
 
   // The job; written by Run, read by whoever has claimed a chunk of it.
   Body* body = nullptr;
@@ -79,8 +103,9 @@ struct ThreadPool::Impl {
   std::vector<std::thread> threads;
 };
 
-// Claims and runs chunks of the current job until none is left.
-void ThreadPool::Impl::Work(int worker) {
+// Claims and runs chunks of the current job until none is left; returns how many it ran.
+uint32_t ThreadPool::Impl::Work(int worker) {
+  uint32_t ran = 0;
   uint64_t seen = ticket.load(std::memory_order_acquire);
   while (static_cast<uint32_t>(seen) != 0) {
     if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
@@ -88,9 +113,11 @@ void ThreadPool::Impl::Work(int worker) {
       continue;
     }
     (*body)(first + (chunks - static_cast<uint32_t>(seen)), worker);
+    ++ran;
     if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_all();
     seen = ticket.load(std::memory_order_acquire);
   }
+  return ran;
 }
 
 void ThreadPool::Impl::WorkerLoop(int worker) {
@@ -111,14 +138,33 @@ void ThreadPool::Impl::RunJob(int64_t first_chunk, uint32_t count, Body& job_bod
   ticket.store(uint64_t{number} << 32 | count, std::memory_order_release);
   job_number.store(number);  // sequentially consistent: not to be passed by the check for sleepers
   job_number.notify_all();
-  Work(0);
-  uint32_t left = unfinished.load(std::memory_order_acquire);
-  while (left != 0) left = WaitForChange(unfinished, left, spins);
+  const int64_t began = clock();
+  const uint32_t own_chunks = Work(0);
+  if (unfinished.load(std::memory_order_acquire) != 0) WaitForOthers(began, own_chunks);
 }
 
-absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int threads, ThreadStarter start) {
+void ThreadPool::Impl::WaitForOthers(int64_t began, uint32_t own_chunks) {
+  const int64_t waits = clock();
+  uint32_t left = unfinished.load(std::memory_order_acquire);
+  while (left != 0) left = WaitForChange(unfinished, left, spins);
+  if (own_chunks == 0) return;  // the caller itself was held up: nothing to compare with
+  const int64_t now = clock(), chunk = (waits - began) / own_chunks;
+  if (now - waits > std::max(kStallNanoseconds, kStallChunks * chunk)) GoAlone(now);
+}
+
+// Longer each time, unless the threads have worked together well since.
+void ThreadPool::Impl::GoAlone(int64_t now) {
+  const bool again = alone_for != 0 && now - alone_until < kMostAlone;
+  alone_for = again ? std::min(2 * alone_for, kMostAlone) : kLeastAlone;
+  alone_until = now + alone_for;
+}
+
+bool ThreadPool::Impl::Alone() { return alone_until != 0 && clock() < alone_until; }
+
+absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int threads, ThreadStarter start,
+                                                               Clock clock) {
   assert(threads >= 1);
-  std::unique_ptr<ThreadPool> pool(new ThreadPool(threads));
+  std::unique_ptr<ThreadPool> pool(new ThreadPool(threads, std::move(clock)));
   Impl* impl = pool->impl_.get();
   for (int worker = 1; worker < threads; ++worker) {
     absl::StatusOr<std::thread> thread =
@@ -133,7 +179,8 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int threads, Thre
   return pool;
 }
 
-ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>(threads)) {}
+ThreadPool::ThreadPool(int threads, Clock clock)
+    : impl_(std::make_unique<Impl>(threads, std::move(clock))) {}
 
 ThreadPool::~ThreadPool() {
   impl_->stopping.store(true, std::memory_order_release);
@@ -145,7 +192,7 @@ ThreadPool::~ThreadPool() {
 int ThreadPool::size() const { return impl_->size; }
 
 void ThreadPool::Run(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int worker)> body) {
-  if (impl_->size == 1 || chunks <= 1) {
+  if (impl_->size == 1 || chunks <= 1 || impl_->Alone()) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk, 0);
     return;
   }

@@ -1,9 +1,13 @@
 // A fixed set of threads that run one job at a time, in dynamic chunks.
 //
 // The caller's thread is worker 0; a pool of n has n - 1 threads of its own. Chunks are handed out
-// by an atomic counter, so a slow or busy core takes fewer of them and does not hold the rest.
-// Workers spin for a short while between jobs and then sleep.
-// Held by tests/local_engine/base/thread_pool_test.cc.
+// by an atomic counter, so a slow core takes fewer of them and does not hold the rest. Workers spin
+// for a short while between jobs and then sleep.
+//
+// A thread that the system stops within a chunk, because another process wants its core, would hold
+// every job for a time slice. The pool notices such a wait, works on the caller's thread alone for
+// a while, and tries the others again: after 20 ms, and after twice as long each time, up to a
+// second. Held by tests/local_engine/base/thread_pool_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
 #define NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
@@ -25,10 +29,13 @@ class ThreadPool {
   using ThreadStarter = absl::StatusOr<std::thread> (*)(const char* name,
                                                         std::function<void()> body);
 
-  // threads >= 1; `start` is another than the system's in tests.
+  using Clock = std::function<int64_t()>;  // nanoseconds, of the caller's thread in Run
+
+  // threads >= 1; `start` and `clock` are others than the system's in tests.
   // Errors: those of StartThread, and the threads that had been started are ended.
   static absl::StatusOr<std::unique_ptr<ThreadPool>> Create(int threads,
-                                                            ThreadStarter start = StartThread);
+                                                            ThreadStarter start = StartThread,
+                                                            Clock clock = nullptr);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -42,7 +49,7 @@ class ThreadPool {
  private:
   struct Impl;
 
-  explicit ThreadPool(int threads);
+  ThreadPool(int threads, Clock clock);
 
   std::unique_ptr<Impl> impl_;
 };

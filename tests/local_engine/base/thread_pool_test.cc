@@ -136,5 +136,86 @@ TEST(StartThreadTest, ARefusalOfTheSystemIsAnError) {
   EXPECT_NE(thread.status().message().find("fewer threads"), absl::string_view::npos);
 }
 
+// A pool of two on a machine whose time the test sets.
+class StalledThreadPoolTest : public ::testing::Test {
+ protected:
+  static constexpr int64_t kMillisecond = 1'000'000;
+
+  // A job whose second worker is stopped within its chunk: it goes on when the caller waits for it,
+  // which the caller shows by asking for the time again, and then `stall` has passed.
+  void RunStalled(int64_t stall) {
+    std::atomic<bool> taken = false, caller_waits = false;
+    bool caller_done = false;
+    on_clock_ = [&] {
+      if (caller_waits) now_ += stall;
+      if (caller_done) caller_waits = true;
+    };
+    pool_->Run(2, [&](int64_t, int worker) {
+      if (worker == 1) taken = true;
+      while (worker == 0 ? !taken : !caller_waits) std::this_thread::yield();
+      if (worker == 0) caller_done = true;
+    });
+    on_clock_ = nullptr;
+  }
+  // Returns when both workers have had a part in a job.
+  void RunTogether() { RunStalled(0); }
+  bool RunsAlone() {
+    bool alone = true;
+    for (int job = 0; job < 200; ++job) {
+      std::atomic<bool> other = false;
+      pool_->Run(64, [&](int64_t, int worker) {
+        if (worker != 0) other = true;
+      });
+      alone = alone && !other;
+    }
+    return alone;
+  }
+
+  int64_t now_ = 1000 * kMillisecond;
+
+ private:
+  std::function<void()> on_clock_;
+  const std::unique_ptr<ThreadPool> pool_ = ThreadPool::Create(2, StartThread, [this] {
+                                              if (on_clock_) on_clock_();
+                                              return now_;
+                                            }).value();
+};
+
+TEST_F(StalledThreadPoolTest, AStalledJobIsFollowedByWorkAlone) {
+  RunStalled(4 * kMillisecond);
+  EXPECT_TRUE(RunsAlone());
+  now_ += 20 * kMillisecond - 1;
+  EXPECT_TRUE(RunsAlone());
+  ++now_;
+  RunTogether();
+}
+
+TEST_F(StalledThreadPoolTest, TheNextTryIsLaterEachTime) {
+  for (const int64_t alone : {20, 40, 80, 160, 320, 640, 1000, 1000}) {
+    RunStalled(4 * kMillisecond);
+    now_ += alone * kMillisecond - 1;
+    EXPECT_TRUE(RunsAlone()) << alone;
+    ++now_;
+    RunTogether();
+  }
+}
+
+TEST_F(StalledThreadPoolTest, ASecondTogetherForgetsWhatWas) {
+  for (int i = 0; i < 3; ++i) {
+    RunStalled(4 * kMillisecond);
+    now_ += 80 * kMillisecond;
+  }
+  now_ += 1000 * kMillisecond;
+  RunTogether();
+  RunStalled(4 * kMillisecond);
+  now_ += 20 * kMillisecond;
+  RunTogether();
+}
+
+TEST_F(StalledThreadPoolTest, AShortWaitIsWork) {
+  RunStalled(kMillisecond / 10);
+  RunTogether();
+}
+
 }  // namespace
 }  // namespace nearfar
