@@ -147,6 +147,7 @@ absl::StatusOr<int> ChooseContext(const EngineOptions& options, const Model& mod
                      .sessions = scheduling.max_sessions,
                      .rows = scheduling.prefill_chunk + scheduling.max_sessions,
                      .threads = scheduling.threads,
+                     .weights = static_cast<int64_t>(model.packed.memory.size()),
                      .kernels = scheduling.kernels},
                     least, options.max_memory_bytes);
 }

@@ -39,8 +39,8 @@ struct EngineOptions {
   int max_sessions = 4;     // live sessions; NewSession fails beyond
   int prefill_chunk = 128;  // prompt tokens computed in one pass, so that other sessions get a turn
   // Most that activations and the KV caches of max_sessions full sessions may come to hold; the
-  // mapped file is not counted. 0 = 80 % of the machine's memory, or of what the control group
-  // leaves of it, where that is known.
+  // weights are not counted. 0 = what the weights leave of 80 % of the machine's memory, or of what
+  // the control group leaves of it, where that is known.
   int64_t max_memory_bytes = 0;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
@@ -77,11 +77,12 @@ struct ChatTurn {
 
 class Engine {
  public:
-  // Maps and checks the file and starts the threads.
+  // Maps and checks the file, packs its weights for the kernels, and starts the threads.
   // Errors: NotFound, InvalidArgument (not a GGUF file, or a lying one: the message names the byte
   // offset and the field), Unimplemented (an architecture, tensor, tensor type or tokenizer not
-  // known here), ResourceExhausted (max_memory_bytes: the message says what to lower; no memory, or
-  // no more threads), Unavailable (the file was written to meanwhile).
+  // known here), ResourceExhausted (max_memory_bytes: the message says what to lower; weights
+  // that are larger than the memory; no memory, or no more threads), Unavailable (the file was
+  // written to meanwhile).
   static absl::StatusOr<std::shared_ptr<Engine>> Open(const std::string& path,
                                                       const EngineOptions& options);
   // Whether EngineOptions::kernels may be `name` here. Errors: those of Open for such a name.

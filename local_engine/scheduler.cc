@@ -60,9 +60,9 @@ absl::StatusOr<std::shared_ptr<Scheduler>> Scheduler::Start(std::shared_ptr<cons
   std::shared_ptr<Scheduler> scheduler(new Scheduler(std::move(model), options, *std::move(pool)));
   const int max_rows = std::max(options.prefill_chunk + options.max_sessions, kEvaluationRows);
   const int max_logits = std::max(options.max_sessions, kEvaluationRows);
-  absl::StatusOr<std::unique_ptr<Transformer>> transformer =
-      Transformer::Create(scheduler->model_->config, scheduler->model_->weights, *options.kernels,
-                          scheduler->pool_.get(), options.context, max_rows, max_logits);
+  absl::StatusOr<std::unique_ptr<Transformer>> transformer = Transformer::Create(
+      scheduler->model_->config, scheduler->model_->packed.weights, *options.kernels,
+      scheduler->pool_.get(), options.context, max_rows, max_logits);
   if (!transformer.ok()) return transformer.status();
   scheduler->transformer_ = *std::move(transformer);
   absl::StatusOr<std::thread> thread =

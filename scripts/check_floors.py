@@ -21,7 +21,8 @@ import subprocess
 import sys
 
 ENGINE_LOW = ["local_engine/base", "local_engine/quant"]
-ENGINE_MIDDLE = ENGINE_LOW + ["local_engine/gguf", "local_engine/kernels", "local_engine/leaf"]
+ENGINE_MIDDLE = ENGINE_LOW + ["local_engine/packing", "local_engine/gguf", "local_engine/kernels",
+                              "local_engine/leaf"]
 ENGINE_UPPER = ENGINE_MIDDLE + ["local_engine/tokenizer", "local_engine/ops", "local_engine/sampling"]
 # What may be seen of a package from above it: its top folder.
 POLICY = ["policies/values", "policies/pure", "policies/estimators", "policies/detectors",
@@ -39,7 +40,8 @@ ROOMS = {
                            "local_engine/engine_stats.h"], []),
     "local_engine/quant": (["local_engine/quant/*"], ["local_engine/base"]),
     "local_engine/gguf": (["local_engine/gguf/*"], ENGINE_LOW),
-    "local_engine/kernels": (["local_engine/kernels/*"], ENGINE_LOW),
+    "local_engine/packing": (["local_engine/packing/*"], ENGINE_LOW),
+    "local_engine/kernels": (["local_engine/kernels/*"], ENGINE_LOW + ["local_engine/packing"]),
     "local_engine/tokenizer": (["local_engine/tokenizer/*"], ENGINE_MIDDLE),
     "local_engine/ops": (["local_engine/ops/*"], ENGINE_MIDDLE),
     "local_engine/sampling": (["local_engine/sampling/*"], ENGINE_MIDDLE),

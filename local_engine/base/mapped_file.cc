@@ -68,6 +68,14 @@ MappedFile::~MappedFile() {
   close(fd_);
 }
 
+void MappedFile::ReleasePages(absl::Span<const uint8_t> part) const {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t from = reinterpret_cast<uintptr_t>(part.data());
+  const uintptr_t begin = (from + page - 1) / page * page;
+  const uintptr_t end = (from + part.size()) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 absl::Status MappedFile::CheckUnchanged() const {
   const absl::StatusOr<Stamp> now = ReadStamp(fd_, path_);
   if (now.ok() && *now == stamp_) return absl::OkStatus();

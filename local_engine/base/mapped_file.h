@@ -26,6 +26,10 @@ class MappedFile {
   absl::Span<const uint8_t> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
 
+  // Takes the pages that lie wholly within `part` out of this process's memory, until they are read
+  // again.
+  void ReleasePages(absl::Span<const uint8_t> part) const;
+
   // Unavailable if the file (not its name: another may have been renamed over it) was written to
   // since Open, as its size and its time of change tell.
   absl::Status CheckUnchanged() const;

@@ -53,6 +53,8 @@ class GgufFile {
   int64_t data_offset() const { return data_offset_; }
   // Errors as MappedFile has them; to be asked once all that is decoded at the start has been read.
   absl::Status CheckUnchanged() const { return file_->CheckUnchanged(); }
+  // See MappedFile.
+  void ReleasePages(absl::Span<const uint8_t> part) const { file_->ReleasePages(part); }
   absl::Span<const GgufTensor> tensors() const { return tensors_; }
   const GgufTensor* FindTensor(std::string_view name) const;
 

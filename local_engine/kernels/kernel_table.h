@@ -19,16 +19,22 @@ namespace nearfar {
 constexpr int kActivationBlock = 32;
 
 // x[i] ~ scale * value[i], value in [-127, 127]. The sums serve formats that store an offset.
-// Where an x[i] is not finite, scale and sums are NaN and the values are anything.
+// Where an x[i] is not finite, scale and sum are NaN and all else is anything.
 struct ActivationBlock {
   float scale;
-  float sum;       // scale * (sum of the 32 values)
-  float sum_low;   // scale * (sum of values 0..15)
-  float sum_high;  // scale * (sum of values 16..31)
+  float sum;              // scale * (sum of the 32 values)
+  int32_t minus_sum;      // -(sum of the 32 values)
+  int32_t minus_sum_low;  // -(sum of values 0..15)
 };
 
-// Borrowed activations of `tokens` tokens. blocks_per_token = ceil(width / 32); values and blocks
-// of a last, partial block are as if x went on with zeros.
+// A row is quantized in whole pairs of blocks, because weights are packed in pairs.
+constexpr int64_t ActivationBlocks(int64_t width) {
+  constexpr int64_t kPair = 2 * kActivationBlock;
+  return (width + kPair - 1) / kPair * 2;
+}
+
+// Borrowed activations of `tokens` tokens. blocks_per_token = ActivationBlocks(width); values and
+// blocks beyond the width are as if x went on with zeros.
 struct ActivationView {
   const int8_t* values;           // [tokens, blocks_per_token, 32]; null if only floats are kept
   const ActivationBlock* blocks;  // [tokens, blocks_per_token]; null with values
@@ -44,8 +50,8 @@ enum class ActivationForm : uint8_t { kQuantized = 1, kFloat = 2 };
 // out[t * out_stride + r] = sum over c of weights[r][c] * x[t][c] (+ bias[r]), for r in [0, rows)
 // and all t. What a token gets does not depend, bit for bit, on the tokens beside it or on `rows`.
 struct MatMulArgs {
-  const uint8_t* weights;  // first row
-  int64_t row_bytes;
+  const uint8_t* weights;  // packed: strips (packing/packing.h); float formats: rows
+  int64_t weight_stride;   // bytes from a strip, or a row, to the next
   int64_t rows;
   int64_t cols;  // a whole number of the format's blocks
   ActivationView x;
@@ -67,14 +73,17 @@ struct FormatKernel {
 // values[head_width]}.
 constexpr int kAttentionPart = 256;     // positions of a part; parts start at multiples of it
 constexpr int kAttentionStateHead = 8;  // floats before the weighted values
+// Keys lie in groups of positions: dimension d of position p at [p / 16][d][p % 16].
+constexpr int kKeyGroup = 16;
 struct AttentionPartArgs {
   const float* const* queries;  // [rows], each [head_width]
   const int32_t* visible;       // [rows] how many of the part's positions a row sees, >= 0
   int rows;
-  const uint16_t* keys;  // F16 at the part's first position, head_width halves each `stride` halves
-  const uint16_t* values;
-  int64_t stride;
-  int positions;  // that exist in this part, <= kAttentionPart; visible[i] <= positions
+  const uint16_t* keys;    // F16, the head's [head_width, 16] of the part's first group
+  int64_t key_stride;      // halves from a group to the next
+  const uint16_t* values;  // F16, the head's [head_width] of the part's first position
+  int64_t value_stride;    // halves from a position to the next
+  int positions;           // that exist in this part, <= kAttentionPart; visible[i] <= positions
   int64_t head_width;
   float scale;
   float* const* states;  // [rows], each attention_state_floats(head_width), overwritten
@@ -95,12 +104,10 @@ constexpr int kMaxFormatKernels = 16;
 // Immutable; every function is thread-safe.
 struct KernelTable {
   const char* name;
-  // Chunks of a product should be multiples of this many rows.
-  int tile_rows;
   FormatKernel formats[kMaxFormatKernels];  // ends at the first null `matmul`
   int64_t (*matmul_scratch_bytes)(int64_t cols);
 
-  // x [width] to values [blocks, 32] and blocks, blocks = ceil(width / 32).
+  // x [width] to values [blocks, 32] and blocks, blocks = ActivationBlocks(width).
   void (*quantize)(const float* x, int64_t width, int8_t* values, ActivationBlock* blocks);
   // out may be x.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t width, float* out);
@@ -110,6 +117,8 @@ struct KernelTable {
   void (*rope)(const RopeArgs& args);
   // F32 to F16, to nearest even; too large becomes infinity.
   void (*to_half)(const float* from, uint16_t* to, int64_t n);
+  // The same into every 16th place: one position of a group of keys.
+  void (*store_key)(const float* from, uint16_t* to, int64_t n);
 
   int64_t (*attention_state_floats)(int64_t head_width);
   int64_t (*attention_scratch_bytes)(int64_t head_width);

@@ -7,8 +7,16 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar {
+namespace {
+
+size_t WholeGroups(int positions) {
+  return static_cast<size_t>((positions + kKeyGroup - 1) / kKeyGroup * kKeyGroup);
+}
+
+}  // namespace
 
 KvCache::KvCache(int layers, int kv_width, int context)
     : kv_width_(kv_width), context_(context), blocks_(2 * static_cast<size_t>(layers)) {}
@@ -27,12 +35,14 @@ absl::Status KvCache::Reserve(int positions) {
   if (positions <= capacity_) return absl::OkStatus();
   const int capacity = std::min(context_, std::max({positions, 2 * capacity_, kFirstPositions}));
   const size_t position_bytes = sizeof(uint16_t) * kv_width_;
+  const size_t bytes = position_bytes * WholeGroups(capacity);
   // Layer by layer, so that at most one old block lives beside its new one. After a failure some
   // blocks are larger than capacity_ says, which is harmless.
   for (AlignedBuffer& block : blocks_) {
-    absl::StatusOr<AlignedBuffer> grown = AlignedBuffer::Create(position_bytes * capacity);
+    absl::StatusOr<AlignedBuffer> grown = AlignedBuffer::Create(bytes);
     if (!grown.ok()) return grown.status();
-    if (length_ > 0) std::memcpy(grown->data(), block.data(), position_bytes * length_);
+    if (length_ > 0)
+      std::memcpy(grown->data(), block.data(), position_bytes * WholeGroups(length_));
     block = *std::move(grown);
   }
   capacity_ = capacity;
@@ -53,16 +63,6 @@ void KvCache::Release() {
   for (AlignedBuffer& block : blocks_) block = AlignedBuffer();
   capacity_ = 0;
   length_ = 0;
-}
-
-uint16_t* KvCache::keys(int layer, int position) {
-  assert(position < capacity_);
-  return Block(layer, 0).as<uint16_t>() + static_cast<int64_t>(position) * kv_width_;
-}
-
-uint16_t* KvCache::values(int layer, int position) {
-  assert(position < capacity_);
-  return Block(layer, 1).as<uint16_t>() + static_cast<int64_t>(position) * kv_width_;
 }
 
 }  // namespace nearfar

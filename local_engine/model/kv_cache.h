@@ -1,8 +1,9 @@
 // Keys and values of one sequence, so that a token is computed once.
 //
-// Per layer one block of keys and one of values, F16, [position, kv_heads, head_width]. Memory
-// grows by doubling up to the context, so that a short conversation on a long-context model stays
-// small. Held by tests/local_engine/model/kv_cache_test.cc.
+// Per layer one block of keys and one of values, F16, in the order that Attention (ops/ops.h)
+// reads: keys in groups of 16 positions, values position by position. Memory grows by doubling up
+// to the context, so that a short conversation on a long-context model stays small. Held by
+// tests/local_engine/model/kv_cache_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_MODEL_KV_CACHE_H_
 #define NEARFAR_LOCAL_ENGINE_MODEL_KV_CACHE_H_
@@ -42,9 +43,9 @@ class KvCache {
   // Forgets all and frees the memory.
   void Release();
 
-  // First half of a position. position < capacity().
-  uint16_t* keys(int layer, int position);
-  uint16_t* values(int layer, int position);
+  // Where position 0 begins.
+  uint16_t* keys(int layer) { return Block(layer, 0).as<uint16_t>(); }
+  uint16_t* values(int layer) { return Block(layer, 1).as<uint16_t>(); }
 
  private:
   AlignedBuffer& Block(int layer, int which) { return blocks_[2 * layer + which]; }

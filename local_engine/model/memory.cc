@@ -28,7 +28,8 @@ absl::Status TooMuch(double needed, double allowed, const MemoryNeed& need, int6
                    need.context, " tokens may come to hold ", Mebibytes(needed), " MiB, and ",
                    Mebibytes(allowed), " MiB are allowed (",
                    limit > 0 ? "EngineOptions::max_memory_bytes"
-                             : "80 % of the memory that this process may use",
+                             : "what the weights leave of 80 % of the memory that this process may "
+                               "use",
                    "); lower EngineOptions::context_tokens",
                    need.sessions == 1 ? "" : " or EngineOptions::max_sessions"));
 }
@@ -37,7 +38,9 @@ absl::Status TooMuch(double needed, double allowed, const MemoryNeed& need, int6
 
 double KvCacheBytes(const ModelConfig& config, int context) {
   constexpr double kKeysAndValues = 2;
-  return kKeysAndValues * sizeof(uint16_t) * config.layers * config.kv_width() * context;
+  const int64_t positions = (int64_t{context} + kKeyGroup - 1) / kKeyGroup * kKeyGroup;
+  return kKeysAndValues * sizeof(uint16_t) * config.layers * config.kv_width() *
+         static_cast<double>(positions);
 }
 
 // As Transformer::Allocate has it: x and the sub-layer's result, q and what was attended, k and v,
@@ -61,20 +64,38 @@ double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNe
          static_cast<double>(input) + static_cast<double>(workspace);
 }
 
-// What is needed grows by the same number of bytes with each position.
+absl::Status CheckWeightsFit(int64_t bytes) {
+  const double usable = kUsableShare * static_cast<double>(UsableMemory());
+  if (usable == 0 || static_cast<double>(bytes) <= usable) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the weights take ", Mebibytes(static_cast<double>(bytes)), " MiB, and ",
+                   Mebibytes(usable), " MiB are allowed (80 % of the memory that this process may ",
+                   "use); take a smaller model, or a file with fewer bits a weight"));
+}
+
 absl::StatusOr<int> FitContext(const ModelConfig& config, int vocabulary, const MemoryNeed& need,
                                int least, int64_t limit) {
-  const double allowed =
-      limit > 0 ? static_cast<double>(limit) : kUsableShare * static_cast<double>(UsableMemory());
-  const double needed = NeededBytes(config, vocabulary, need);
-  if (allowed == 0 || needed <= allowed) return need.context;
-  MemoryNeed other = need;
-  other.context = 0;
-  const double fixed = NeededBytes(config, vocabulary, other);
-  const double fits = std::floor((allowed - fixed) / ((needed - fixed) / need.context));
-  if (fits >= least) return static_cast<int>(fits);
-  other.context = least;
-  return TooMuch(NeededBytes(config, vocabulary, other), allowed, other, limit);
+  const double usable = kUsableShare * static_cast<double>(UsableMemory());
+  const double beside = std::max(usable - static_cast<double>(need.weights), 0.0);
+  const double allowed = limit > 0 ? static_cast<double>(limit) : beside;
+  const auto needed = [&](int context) {
+    MemoryNeed other = need;
+    other.context = context;
+    return NeededBytes(config, vocabulary, other);
+  };
+  if (limit == 0 && usable == 0) return need.context;
+  if (needed(need.context) <= allowed) return need.context;
+  if (needed(least) > allowed) {
+    MemoryNeed shortest = need;
+    shortest.context = least;
+    return TooMuch(needed(least), allowed, shortest, limit);
+  }
+  int fits = least, too_long = need.context;
+  while (too_long - fits > 1) {
+    const int middle = fits + (too_long - fits) / 2;
+    (needed(middle) <= allowed ? fits : too_long) = middle;
+  }
+  return fits;
 }
 
 }  // namespace nearfar

@@ -18,10 +18,11 @@ namespace nearfar {
 inline constexpr int kEvaluationRows = 16;
 
 struct MemoryNeed {
-  int context = 0;   // positions of a session
-  int sessions = 0;  // full ones, at once
-  int rows = 0;      // of one pass
-  int threads = 0;   // each works in memory of its own
+  int context = 0;      // positions of a session
+  int sessions = 0;     // full ones, at once
+  int rows = 0;         // of one pass
+  int threads = 0;      // each works in memory of its own
+  int64_t weights = 0;  // bytes of the packed weights, which are held already
   const KernelTable* kernels = nullptr;
 };
 
@@ -32,11 +33,15 @@ double KvCacheBytes(const ModelConfig& config, int context);
 // What the Transformer of this need holds; not less than it is.
 double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need);
 
+// Whether the packed weights leave room for anything else. Errors: ResourceExhausted (says how
+// large they are, how much there is, and what to do).
+absl::Status CheckWeightsFit(int64_t bytes);
+
 // The longest context with which `need` stays within `limit`: need.context, or less where that is
-// too much, but never less than `least`. `limit` in bytes; 0 = 80 % of the memory that this process
-// may use, no limit where that is not known. The cache of an evaluation (Engine::Logits) is not
-// counted: it fails by itself. 1 <= least <= need.context.
-// Errors: ResourceExhausted (says what is needed, what there is and what to lower).
+// too much, but never less than `least`. `limit` in bytes, the weights not counted; 0 = what they
+// leave of 80 % of the memory that this process may use, no limit where that is not known. The
+// cache of an evaluation (Engine::Logits) is not counted: it fails by itself. 1 <= least <=
+// need.context. Errors: ResourceExhausted (says what is needed, what there is and what to lower).
 absl::StatusOr<int> FitContext(const ModelConfig& config, int vocabulary, const MemoryNeed& need,
                                int least, int64_t limit);
 

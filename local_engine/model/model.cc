@@ -4,6 +4,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "local_engine/base/thread_pool.h"
+#include "local_engine/base/usable_cpus.h"
+#include "local_engine/model/memory.h"
 
 namespace nearfar {
 namespace {
@@ -31,7 +34,15 @@ absl::Status LoadParts(const std::string& path, Model* model) {
   model->tokenizer = *std::move(tokenizer);
   model->chat_template = MakeChatTemplate(*model->file, *model->tokenizer);
   const absl::Status fits = CheckVocabulary(*model);
-  return fits.ok() ? model->file->CheckUnchanged() : fits;
+  if (!fits.ok()) return fits;
+  const absl::Status held = CheckWeightsFit(PackedBytes(model->weights));
+  if (!held.ok()) return held;
+  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(UsableCpus());
+  if (!pool.ok()) return pool.status();
+  absl::StatusOr<PackedWeights> packed = PackWeights(model->weights, *model->file, pool->get());
+  if (!packed.ok()) return packed.status();
+  model->packed = *std::move(packed);
+  return model->file->CheckUnchanged();
 }
 
 }  // namespace

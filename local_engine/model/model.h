@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "local_engine/gguf/gguf_file.h"
 #include "local_engine/model/config.h"
+#include "local_engine/model/packed_weights.h"
 #include "local_engine/model/weights.h"
 #include "local_engine/tokenizer/chat_template.h"
 #include "local_engine/tokenizer/tokenizer.h"
@@ -20,15 +21,16 @@ namespace nearfar {
 struct Model {
   std::unique_ptr<GgufFile> file;
   ModelConfig config;
-  ModelWeights weights;
+  ModelWeights weights;  // as they stand in the file
+  PackedWeights packed;  // as they are computed with
   std::unique_ptr<const Tokenizer> tokenizer;
   // A base model has no chat template, or one that is not known: it still completes raw text.
   absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat_template;
 };
 
-// Errors: those of GgufFile::Open, ReadModelConfig, FindWeights and MakeTokenizer; InvalidArgument
-// (the tokenizer's vocabulary is not that of the embedding); Unavailable (the file was written to
-// meanwhile).
+// Errors: those of GgufFile::Open, ReadModelConfig, FindWeights, MakeTokenizer, CheckWeightsFit and
+// PackWeights; InvalidArgument (the tokenizer's vocabulary is not that of the embedding);
+// Unavailable (the file was written to meanwhile).
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path);
 
 }  // namespace nearfar

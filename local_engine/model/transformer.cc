@@ -203,11 +203,11 @@ void Transformer::StoreKeysAndValues(int layer, absl::Span<PassSlice> slices) {
   const int64_t kv_width = config_.kv_width();
   for (size_t first = 0; first < rows_.size();) {
     const PassSlice& slice = slices[rows_[first].slice];
-    const int64_t count = static_cast<int64_t>(slice.tokens.size()) * kv_width;
     const int64_t from = static_cast<int64_t>(first) * kv_width;
-    StoreHalf(ops_, key_.as<float>() + from, slice.cache->keys(layer, positions_[first]), count);
-    StoreHalf(ops_, value_.as<float>() + from, slice.cache->values(layer, positions_[first]),
-              count);
+    nearfar::StoreKeysAndValues(ops_, kv_width, positions_[first],
+                                static_cast<int64_t>(slice.tokens.size()), key_.as<float>() + from,
+                                value_.as<float>() + from, slice.cache->keys(layer),
+                                slice.cache->values(layer));
     first += slice.tokens.size();
   }
 }
@@ -219,8 +219,8 @@ void Transformer::Attend(int layer, absl::Span<PassSlice> slices) {
   for (int64_t row = 0; row < rows; ++row) {
     KvCache& cache = *slices[rows_[row].slice].cache;
     items_.push_back({.query = query_.as<float>() + row * config_.query_width(),
-                      .keys = cache.keys(layer, 0),
-                      .values = cache.values(layer, 0),
+                      .keys = cache.keys(layer),
+                      .values = cache.values(layer),
                       .length = positions_[row] + 1,
                       .out = attended_.as<float>() + row * config_.query_width()});
   }

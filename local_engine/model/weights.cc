@@ -82,7 +82,7 @@ class TensorFinder {
             .rows = tensor.shape[1],
             .cols = tensor.shape[0],
             .data = tensor.data,
-            .row_bytes = FindFormat(tensor.dtype)->RowBytes(tensor.shape[0])};
+            .stride = FindFormat(tensor.dtype)->RowBytes(tensor.shape[0])};
   }
 
   const GgufTensor* Find(const std::string& name, absl::Span<const int64_t> shape) {

@@ -1,7 +1,7 @@
 // The tensors of a model: found by the names that its family gives, their shapes and types checked
-// against the config. Matrices stay in the mapped file; vectors (norms, biases) are few and are
-// decoded into memory of their own, whatever their type.
-// Held by tests/local_engine/model/weights_test.cc.
+// against the config. Matrices are where the file is mapped; vectors (norms, biases) are few and
+// are decoded into memory of their own, whatever their type. Held by
+// tests/local_engine/model/weights_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_MODEL_WEIGHTS_H_
 #define NEARFAR_LOCAL_ENGINE_MODEL_WEIGHTS_H_

@@ -11,7 +11,7 @@ struct Sizes {  // in bytes
 };
 
 Sizes SizesOf(const ActivationForms& forms, int64_t tokens, int64_t width) {
-  const int64_t blocks = tokens * ((width + kActivationBlock - 1) / kActivationBlock);
+  const int64_t blocks = tokens * ActivationBlocks(width);
   Sizes sizes = {};
   if (forms.quantized) {
     sizes.values = static_cast<size_t>(blocks) * kActivationBlock;

@@ -41,7 +41,7 @@ class Activations {
 
   int64_t tokens() const { return tokens_; }
   int64_t width() const { return width_; }
-  int64_t blocks_per_token() const { return (width_ + kActivationBlock - 1) / kActivationBlock; }
+  int64_t blocks_per_token() const { return ActivationBlocks(width_); }
   ActivationForms forms() const { return forms_; }
   int64_t bytes() const;  // held memory
 

@@ -80,15 +80,16 @@ class AttentionJob {
           static_cast<int32_t>(std::clamp<int64_t>(item.length - begin, 0, kAttentionPart));
       memory.states[row] = states + row * state_floats_;
     }
-    const int64_t offset = begin * shape_.stride + kv_head * shape_.head_width;
+    const int64_t head = kv_head * shape_.head_width;
     const AttentionItem& any = items_[block.first];
     kernels_.attention_part(
         {.queries = memory.queries,
          .visible = memory.visible,
          .rows = static_cast<int>(count),
-         .keys = any.keys + offset,
-         .values = any.values + offset,
-         .stride = shape_.stride,
+         .keys = any.keys + begin * shape_.stride + head * kKeyGroup,
+         .key_stride = shape_.stride * kKeyGroup,
+         .values = any.values + begin * shape_.stride + head,
+         .value_stride = shape_.stride,
          .positions = static_cast<int>(std::min<int64_t>(block.length - begin, kAttentionPart)),
          .head_width = shape_.head_width,
          .scale = shape_.scale,

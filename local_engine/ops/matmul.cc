@@ -6,6 +6,7 @@
 
 #include "local_engine/ops/ops.h"
 #include "local_engine/ops/workspace.h"
+#include "local_engine/packing/packing.h"
 
 namespace nearfar {
 namespace {
@@ -20,11 +21,10 @@ int64_t RoundUp(int64_t n, int64_t step) { return (n + step - 1) / step * step; 
 
 // Rows of a chunk, the same for all products of a call.
 int64_t ChunkRows(const OpContext& context, const Activations& x, int64_t rows) {
-  const int64_t tile = context.kernels->tile_rows;
-  if (context.pool->size() == 1) return RoundUp(rows, tile);
+  if (context.pool->size() == 1) return RoundUp(rows, kStripRows);
   const int64_t fair = rows / (context.pool->size() * kChunksPerThread);
   const int64_t least = kChunkWork / std::max<int64_t>(x.width() * x.tokens(), 1);
-  return RoundUp(std::max({fair, least, int64_t{1}}), tile);
+  return RoundUp(std::max({fair, least, int64_t{1}}), kStripRows);
 }
 
 void RunProduct(const OpContext& context, int worker, const Activations& x, const Product& product,
@@ -32,8 +32,11 @@ void RunProduct(const OpContext& context, int worker, const Activations& x, cons
   const Matrix& weights = *product.weights;
   const FormatKernel* kernel = FindFormatKernel(*context.kernels, weights.dtype);
   assert(kernel != nullptr);
-  kernel->matmul({.weights = weights.data + begin * weights.row_bytes,
-                  .row_bytes = weights.row_bytes,
+  assert(weights.packed == (FindPackedFormat(weights.dtype) != nullptr));
+  // Chunks begin with a strip, or are rows.
+  const int64_t first = weights.packed ? begin / kStripRows : begin;
+  kernel->matmul({.weights = weights.data + first * weights.stride,
+                  .weight_stride = weights.stride,
                   .rows = end - begin,
                   .cols = weights.cols,
                   .x = x.view(),

@@ -75,8 +75,9 @@ void SiluMulQuantize(const OpContext& context, const float* gate, const float* u
 // x[i] += y[i].
 void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n);
 
-// One query row against the keys and values of its own sequence. Keys and values are F16,
-// [length, kv_heads, head_width] with `stride` halves between positions.
+// One query row against the keys and values of its own sequence, F16. Values are [length, kv_heads,
+// head_width] with `stride` halves between positions; keys lie in groups of 16 positions,
+// [kv_heads, head_width, 16] with 16 * `stride` halves between groups.
 struct AttentionItem {
   const float* query;  // [heads, head_width]
   const uint16_t* keys;
@@ -94,8 +95,10 @@ struct AttentionShape {
 void Attention(const OpContext& context, const AttentionShape& shape,
                absl::Span<const AttentionItem> items);
 
-// f32 to F16 for writing the KV cache.
-void StoreHalf(const OpContext& context, const float* from, uint16_t* to, int64_t n);
+// Writes positions [first, first + count) of a KV cache from f32 [count, stride]. `keys` and
+// `values` are where position 0 begins.
+void StoreKeysAndValues(const OpContext& context, int64_t stride, int64_t first, int64_t count,
+                        const float* key, const float* value, uint16_t* keys, uint16_t* values);
 
 }  // namespace nearfar
 

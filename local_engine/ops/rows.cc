@@ -8,6 +8,7 @@
 #include "local_engine/ops/ops.h"
 #include "local_engine/ops/parallel.h"
 #include "local_engine/ops/workspace.h"
+#include "local_engine/packing/packing.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
@@ -56,12 +57,21 @@ void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32
   const QuantFormat* format = FindFormat(table.dtype);
   assert(format != nullptr);
   const int64_t count = static_cast<int64_t>(ids.size());
-  RunRanges(context.pool, count, TokensPerChunk(table.cols), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      assert(ids[i] >= 0 && ids[i] < table.rows);
-      format->decode(table.data + ids[i] * table.row_bytes, out + i * table.cols, table.cols);
-    }
-  });
+  const PackedFormat* packed = table.packed ? FindPackedFormat(table.dtype) : nullptr;
+  RunRanges(
+      context.pool, count, TokensPerChunk(table.cols), [&](int64_t begin, int64_t end, int worker) {
+        for (int64_t i = begin; i < end; ++i) {
+          assert(ids[i] >= 0 && ids[i] < table.rows);
+          const uint8_t* row = table.data + ids[i] * table.stride;
+          if (packed != nullptr) {
+            uint8_t* unpacked = context.workspace->OfWorker(worker, format->RowBytes(table.cols));
+            packed->unpack(table.data + ids[i] / kStripRows * table.stride, ids[i] % kStripRows,
+                           table.cols, unpacked);
+            row = unpacked;
+          }
+          format->decode(row, out + i * table.cols, table.cols);
+        }
+      });
 }
 
 void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,
@@ -140,9 +150,16 @@ void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n) {
   });
 }
 
-void StoreHalf(const OpContext& context, const float* from, uint16_t* to, int64_t n) {
-  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end, int) {
-    context.kernels->to_half(from + begin, to + begin, end - begin);
+void StoreKeysAndValues(const OpContext& context, int64_t stride, int64_t first, int64_t count,
+                        const float* key, const float* value, uint16_t* keys, uint16_t* values) {
+  RunRanges(context.pool, count, TokensPerChunk(stride), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t position = first + i;
+      context.kernels->to_half(value + i * stride, values + position * stride, stride);
+      context.kernels->store_key(
+          key + i * stride, keys + position / kKeyGroup * kKeyGroup * stride + position % kKeyGroup,
+          stride);
+    }
   });
 }
 

@@ -9,13 +9,15 @@
 
 namespace nearfar {
 
-// [rows, cols], row-major in blocks of its format, as it stands in the file. Immutable, borrowed.
+// [rows, cols], row by row as it stands in a file, or in strips of 16 rows (packing/packing.h):
+// what is quantized is multiplied packed. Immutable, borrowed.
 struct Matrix {
   DType dtype = DType::kF32;
   int64_t rows = 0;
   int64_t cols = 0;
   const uint8_t* data = nullptr;
-  int64_t row_bytes = 0;
+  int64_t stride = 0;   // bytes from a strip, or a row, to the next
+  bool packed = false;  // in strips
 };
 
 }  // namespace nearfar

@@ -118,6 +118,20 @@ inline ScaleAndOffset UnpackScale(const uint8_t packed[12], int sub_block) {
           static_cast<uint8_t>((packed[s + 8] >> 4) | (packed[s + 4] >> 6) << 4)};
 }
 
+// Puts them into 12 bytes that are zero there.
+inline void PackScale(ScaleAndOffset from, int sub_block, uint8_t packed[12]) {
+  const int scale = from.scale, offset = from.offset;
+  if (sub_block < 4) {
+    packed[sub_block] |= static_cast<uint8_t>(scale);
+    packed[sub_block + 4] |= static_cast<uint8_t>(offset);
+    return;
+  }
+  const int s = sub_block - 4;
+  packed[s] |= static_cast<uint8_t>(scale >> 4 << 6);
+  packed[s + 4] |= static_cast<uint8_t>(offset >> 4 << 6);
+  packed[s + 8] |= static_cast<uint8_t>((scale & 15) | (offset & 15) << 4);
+}
+
 }  // namespace nearfar
 
 #endif  // NEARFAR_LOCAL_ENGINE_QUANT_BLOCKS_H_

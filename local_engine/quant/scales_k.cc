@@ -14,18 +14,6 @@ constexpr int kSubBlocks = 8;
 constexpr int kSubBlock = 32;
 constexpr int kScaleLevels = 63;
 
-void PackScale(int sub_block, int scale, int offset, uint8_t packed[12]) {
-  if (sub_block < 4) {
-    packed[sub_block] |= static_cast<uint8_t>(scale);
-    packed[sub_block + 4] |= static_cast<uint8_t>(offset);
-    return;
-  }
-  const int s = sub_block - 4;
-  packed[s] |= static_cast<uint8_t>(scale >> 4 << 6);
-  packed[s + 4] |= static_cast<uint8_t>(offset >> 4 << 6);
-  packed[s + 8] |= static_cast<uint8_t>((scale & 15) | (offset & 15) << 4);
-}
-
 }  // namespace
 
 void EncodeAffineSuperBlock(const float* x, int levels, Half* d, Half* dmin, uint8_t scales[12],
@@ -48,7 +36,7 @@ void EncodeAffineSuperBlock(const float* x, int levels, Half* d, Half* dmin, uin
   for (int s = 0; s < kSubBlocks; ++s) {
     const int scale = RoundInto(fits[s].scale * inverse_d, 0, kScaleLevels);
     const int offset = RoundInto(fits[s].offset * inverse_dmin, 0, kScaleLevels);
-    PackScale(s, scale, offset, scales);
+    PackScale({static_cast<uint8_t>(scale), static_cast<uint8_t>(offset)}, s, scales);
     const float inverse = InverseOrZero(d->Get() * static_cast<float>(scale));
     const float shift = dmin->Get() * static_cast<float>(offset);
     for (int i = s * kSubBlock; i < (s + 1) * kSubBlock; ++i) {

@@ -19,6 +19,7 @@
 #include "local_engine/kernels/kernel_table.h"
 #include "local_engine/ops/ops.h"
 #include "local_engine/ops/workspace.h"
+#include "local_engine/packing/packing.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
@@ -37,8 +38,8 @@ void FillRandom(AlignedBuffer* buffer) {
 // Rows of random bytes, whose F16 scales may be anything: the time does not depend on them, except
 // that subnormal sums are slow on some machines; the exponent of every 16-bit word is kept
 // moderate.
-AlignedBuffer RandomWeights(const QuantFormat& format, int64_t rows) {
-  AlignedBuffer weights(static_cast<size_t>(rows * format.RowBytes(kCols)));
+AlignedBuffer RandomWeights(int64_t bytes) {
+  AlignedBuffer weights(static_cast<size_t>(bytes));
   FillRandom(&weights);
   uint16_t* halves = weights.as<uint16_t>();
   for (size_t i = 0; i < weights.size() / 2; ++i) halves[i] = (halves[i] & 0xbfff) | 0x2000;
@@ -71,9 +72,17 @@ class Threads {
 
 void Product(benchmark::State& state, const KernelTable* table, const QuantFormat* format,
              int64_t weight_bytes, int64_t tokens) {
-  const int64_t rows = weight_bytes / format->RowBytes(kCols);
-  const AlignedBuffer weights = RandomWeights(*format, rows);
-  const Matrix matrix = {format->dtype, rows, kCols, weights.data(), format->RowBytes(kCols)};
+  const PackedFormat* packed = FindPackedFormat(format->dtype);
+  const int64_t rows = weight_bytes / format->RowBytes(kCols) / kStripRows * kStripRows;
+  const AlignedBuffer weights = RandomWeights(packed == nullptr ? rows * format->RowBytes(kCols)
+                                                                : packed->MatrixBytes(rows, kCols));
+  const Matrix matrix = {
+      .dtype = format->dtype,
+      .rows = rows,
+      .cols = kCols,
+      .data = weights.data(),
+      .stride = packed == nullptr ? format->RowBytes(kCols) : packed->StripBytes(kCols),
+      .packed = packed != nullptr};
   Threads threads(*table, static_cast<int>(state.range(0)));
   const OpContext context = threads.context();
   std::vector<float> x(tokens * kCols), out(tokens * rows);

@@ -1,5 +1,5 @@
 // The vocabulary of kernels/common/ for AVX2 with FMA and F16C: eight lanes. scalar/simd.h says
-// what the names mean. avx_vnni and avx512_vnni use this file too and bring their own Dot.
+// what the names mean. avx_vnni uses this file too and brings its own Dot.
 
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_AVX2_SIMD_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_AVX2_SIMD_H_
@@ -14,6 +14,7 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kLanes = 8;
+constexpr int kQueryRows = 4;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
 
@@ -85,6 +86,15 @@ NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) {
 NEARFAR_INLINE I32 RoundToInt(F32 x) { return {_mm256_cvtps_epi32(x.v)}; }
 NEARFAR_INLINE F32 ToFloat(I32 x) { return {_mm256_cvtepi32_ps(x.v)}; }
 NEARFAR_INLINE I32 AddInts(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
+NEARFAR_INLINE I32 SetInts(int32_t x) { return {_mm256_set1_epi32(x)}; }
+template <int kBits>
+NEARFAR_INLINE I32 ShiftLeftInts(I32 a) {
+  return {_mm256_slli_epi32(a.v, kBits)};
+}
+template <int kBits>
+NEARFAR_INLINE I32 ShiftRightInts(I32 a) {
+  return {_mm256_srai_epi32(a.v, kBits)};
+}
 NEARFAR_INLINE int32_t SumInts(I32 a) {
   __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
@@ -115,86 +125,50 @@ NEARFAR_INLINE F32 LoadBFloat16(const uint16_t* from) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
 }
 
-// ---- tiles of weights: four bytes of each row -------------------------------------------------
+// ---- weights: four columns of each row --------------------------------------------------------
 
 struct Bytes {
   __m256i v;
 };
-struct Rows {
-  const uint8_t* at[kLanes];
-};
 
-// 16 bytes of rows r and r + 4.
-NEARFAR_INLINE __m256i LoadRowPair(const Rows& rows, int r, int64_t offset) {
-  return _mm256_inserti128_si256(_mm256_castsi128_si256(Load128(rows.at[r] + offset)),
-                                 Load128(rows.at[r + 4] + offset), 1);
+NEARFAR_INLINE __m256i AllBytes(uint8_t x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+NEARFAR_INLINE Bytes LoadBytes(const uint8_t* from) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))};
 }
-
-NEARFAR_INLINE void Transpose16(const Rows& rows, int64_t offset, Bytes out[4]) {
-  const __m256i a = LoadRowPair(rows, 0, offset), b = LoadRowPair(rows, 1, offset);
-  const __m256i c = LoadRowPair(rows, 2, offset), d = LoadRowPair(rows, 3, offset);
-  const __m256i ab_low = _mm256_unpacklo_epi32(a, b), cd_low = _mm256_unpacklo_epi32(c, d);
-  const __m256i ab_high = _mm256_unpackhi_epi32(a, b), cd_high = _mm256_unpackhi_epi32(c, d);
-  out[0].v = _mm256_unpacklo_epi64(ab_low, cd_low);
-  out[1].v = _mm256_unpackhi_epi64(ab_low, cd_low);
-  out[2].v = _mm256_unpacklo_epi64(ab_high, cd_high);
-  out[3].v = _mm256_unpackhi_epi64(ab_high, cd_high);
+NEARFAR_INLINE Bytes LowNibbles(Bytes a) { return {_mm256_and_si256(a.v, AllBytes(15))}; }
+NEARFAR_INLINE Bytes HighNibbles(Bytes a) {
+  return {_mm256_and_si256(_mm256_srli_epi32(a.v, 4), AllBytes(15))};
 }
-// The compiler drops the shuffles whose results nobody reads.
-NEARFAR_INLINE void Transpose8(const Rows& rows, int64_t offset, Bytes out[2]) {
-  Bytes all[4];
-  Transpose16(rows, offset, all);
-  out[0] = all[0];
-  out[1] = all[1];
+// Bits of a moved so that bit kFrom of each byte is at kTo; bits cross bytes.
+template <int kFrom, int kTo>
+NEARFAR_INLINE __m256i MoveBit(__m256i a) {
+  if constexpr (kFrom > kTo) return _mm256_srli_epi32(a, kFrom - kTo);
+  if constexpr (kFrom < kTo) return _mm256_slli_epi32(a, kTo - kFrom);
+  return a;
 }
-NEARFAR_INLINE Bytes Transpose4(const Rows& rows, int64_t offset) {
-  Bytes all[4];
-  Transpose16(rows, offset, all);
-  return all[0];
+constexpr int kFiveBias = 16;
+template <int kPiece, bool kHigh>
+NEARFAR_INLINE Bytes WithFifthBit(Bytes nibbles, Bytes inverted) {
+  const Bytes low = kHigh ? HighNibbles(nibbles) : LowNibbles(nibbles);
+  const __m256i fifth = _mm256_andnot_si256(MoveBit<kPiece, 4>(inverted.v), AllBytes(16));
+  return {_mm256_or_si256(low.v, fifth)};
+}
+template <int kPiece, bool kHigh>
+NEARFAR_INLINE Bytes WithUpperBits(Bytes nibbles, Bytes upper) {
+  const Bytes low = kHigh ? HighNibbles(nibbles) : LowNibbles(nibbles);
+  const __m256i bits = _mm256_and_si256(MoveBit<2 * kPiece, 4>(upper.v), AllBytes(0x30));
+  return {_mm256_or_si256(low.v, bits)};
 }
 
-NEARFAR_INLINE Bytes SetBytes(uint8_t x) { return {_mm256_set1_epi8(static_cast<char>(x))}; }
-NEARFAR_INLINE Bytes And(Bytes a, Bytes b) { return {_mm256_and_si256(a.v, b.v)}; }
-NEARFAR_INLINE Bytes Or(Bytes a, Bytes b) { return {_mm256_or_si256(a.v, b.v)}; }
-template <int kBits>
-NEARFAR_INLINE Bytes ShiftRight(Bytes a) {
-  return {_mm256_srli_epi32(a.v, kBits)};
+NEARFAR_INLINE __m128i Load64(const void* from) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
 }
-template <int kBits>
-NEARFAR_INLINE Bytes ShiftLeft(Bytes a) {
-  return {_mm256_slli_epi32(a.v, kBits)};
+NEARFAR_INLINE F32 FromUnsigned8(const uint8_t* from) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(Load64(from)))};
 }
-template <int kGroup>
-NEARFAR_INLINE Bytes SixteenWhereBit(Bytes a) {
-  // Each byte of a lane gets the byte that holds the group's four bits, and keeps its own of them.
-  const int byte = kGroup / 2;
-  const __m256i spread = _mm256_shuffle_epi8(
-      a.v, _mm256_add_epi8(_mm256_set1_epi8(byte),
-                           _mm256_set_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0, 0x0c0c0c0c,
-                                            0x08080808, 0x04040404, 0)));
-  const __m256i own =
-      _mm256_set1_epi32(kGroup % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, own), own);
-  return {_mm256_and_si256(set, _mm256_set1_epi8(16))};
+NEARFAR_INLINE F32 FromSigned8(const int8_t* from) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(Load64(from)))};
 }
-
-template <int kByte>
-NEARFAR_INLINE F32 UnsignedByte(Bytes a) {
-  return {_mm256_cvtepi32_ps(
-      _mm256_and_si256(_mm256_srli_epi32(a.v, 8 * kByte), _mm256_set1_epi32(255)))};
-}
-template <int kByte>
-NEARFAR_INLINE F32 SignedByte(Bytes a) {
-  return {_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(a.v, 24 - 8 * kByte), 24))};
-}
-NEARFAR_INLINE F32 HalvesOfWords(__m256i words) {  // each below 65536
-  const __m256i packed = _mm256_packus_epi32(words, words);
-  return {_mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)))};
-}
-NEARFAR_INLINE F32 LowHalf(Bytes a) {
-  return HalvesOfWords(_mm256_and_si256(a.v, _mm256_set1_epi32(0xffff)));
-}
-NEARFAR_INLINE F32 HighHalf(Bytes a) { return HalvesOfWords(_mm256_srli_epi32(a.v, 16)); }
 
 NEARFAR_INLINE __m256i BroadcastWord(const int8_t* from) {
   int32_t word;
@@ -204,9 +178,10 @@ NEARFAR_INLINE __m256i BroadcastWord(const int8_t* from) {
 
 #ifndef NEARFAR_KERNELS_OWN_DOT
 
-// Tokens whose sums fit into the registers beside one decoded tile.
 constexpr int kTokenTile = 4;
-constexpr int kSignedOffset = 0;
+constexpr int kRawHighBits = 0;
+NEARFAR_INLINE Bytes RawHighNibbles(Bytes a) { return HighNibbles(a); }
+constexpr int kEightBias = 0;
 NEARFAR_INLINE Bytes FromSigned(Bytes a) { return a; }
 
 // VPMADDUBSW adds two products of unsigned and signed bytes into 16 bits and saturates. With
@@ -216,38 +191,26 @@ NEARFAR_INLINE Bytes FromSigned(Bytes a) { return a; }
 template <int kBits>
 class Dot {
  public:
-  NEARFAR_INLINE void Add16(const Bytes w[4], const int8_t* a) {
-    const __m256i p0 = Pairs(w[0].v, BroadcastWord(a)), p1 = Pairs(w[1].v, BroadcastWord(a + 4));
-    const __m256i p2 = Pairs(w[2].v, BroadcastWord(a + 8));
-    const __m256i p3 = Pairs(w[3].v, BroadcastWord(a + 12));
-    if constexpr (kBits <= 4) {
-      const __m256i sum = _mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3));
-      sum_ = _mm256_add_epi16(sum_, sum);
-    } else if constexpr (kBits == 5) {
-      AddWide(_mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3)));
-    } else if constexpr (kBits == 6) {
-      AddWide(_mm256_add_epi16(p0, p1));
-      AddWide(_mm256_add_epi16(p2, p3));
-    } else {
-      AddWide(p0);
-      AddWide(p1);
-      AddWide(p2);
-      AddWide(p3);
+  NEARFAR_INLINE void Begin(I32 start) { sum_ = start.v; }
+  template <int kPiece>
+  NEARFAR_INLINE void Add(Bytes w, const int8_t* a) {
+    constexpr int kPairs = kBits <= 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;
+    const __m256i pairs = Pairs(w.v, BroadcastWord(a + 4 * kPiece));
+    narrow_ = kPiece % kPairs == 0 ? pairs : _mm256_add_epi16(narrow_, pairs);
+    if constexpr (kPiece % kPairs == kPairs - 1) {
+      sum_ = _mm256_add_epi32(sum_, _mm256_madd_epi16(narrow_, _mm256_set1_epi16(1)));
     }
   }
-  NEARFAR_INLINE F32 Sum() const { return {_mm256_cvtepi32_ps(kBits <= 4 ? Widen(sum_) : sum_)}; }
+  NEARFAR_INLINE I32 Sum() const { return {sum_}; }
 
  private:
   static NEARFAR_INLINE __m256i Pairs(__m256i w, __m256i a) {
     if constexpr (kBits < 8) return _mm256_maddubs_epi16(w, a);
     return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
   }
-  static NEARFAR_INLINE __m256i Widen(__m256i pairs) {
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-  }
-  NEARFAR_INLINE void AddWide(__m256i pairs) { sum_ = _mm256_add_epi32(sum_, Widen(pairs)); }
 
-  __m256i sum_ = _mm256_setzero_si256();  // 16-bit sums of up to 8 pairs, or 32-bit sums
+  __m256i sum_;
+  __m256i narrow_;  // 16-bit sums since sum_ was added to
 };
 
 #endif  // NEARFAR_KERNELS_OWN_DOT

@@ -6,17 +6,9 @@
 
 #include "local_engine/kernels/common/attention-inl.h"
 #include "local_engine/kernels/common/matmul_floats-inl.h"
-#include "local_engine/kernels/common/matmul_tiles-inl.h"
+#include "local_engine/kernels/common/matmul_packed-inl.h"
 #include "local_engine/kernels/common/rope-inl.h"
 #include "local_engine/kernels/common/rows-inl.h"
-#include "local_engine/kernels/common/tile_q4_0-inl.h"
-#include "local_engine/kernels/common/tile_q4_1-inl.h"
-#include "local_engine/kernels/common/tile_q4_k-inl.h"
-#include "local_engine/kernels/common/tile_q5_0-inl.h"
-#include "local_engine/kernels/common/tile_q5_1-inl.h"
-#include "local_engine/kernels/common/tile_q5_k-inl.h"
-#include "local_engine/kernels/common/tile_q6_k-inl.h"
-#include "local_engine/kernels/common/tile_q8_0-inl.h"
 #include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar::kernels {
@@ -25,20 +17,19 @@ namespace {
 constexpr KernelTable MakeTable(const char* name) {
   return KernelTable{
       .name = name,
-      .tile_rows = kLanes,
       .formats =
           {
               {DType::kF32, ActivationForm::kFloat, MatMulFloats<FromF32>},
               {DType::kF16, ActivationForm::kFloat, MatMulFloats<FromF16>},
               {DType::kBF16, ActivationForm::kFloat, MatMulFloats<FromBF16>},
-              {DType::kQ4_0, ActivationForm::kQuantized, MatMulTiles<Q4_0>},
-              {DType::kQ4_1, ActivationForm::kQuantized, MatMulTiles<Q4_1>},
-              {DType::kQ5_0, ActivationForm::kQuantized, MatMulTiles<Q5_0>},
-              {DType::kQ5_1, ActivationForm::kQuantized, MatMulTiles<Q5_1>},
-              {DType::kQ8_0, ActivationForm::kQuantized, MatMulTiles<Q8_0>},
-              {DType::kQ4_K, ActivationForm::kQuantized, MatMulTiles<Q4_K>},
-              {DType::kQ5_K, ActivationForm::kQuantized, MatMulTiles<Q5_K>},
-              {DType::kQ6_K, ActivationForm::kQuantized, MatMulTiles<Q6_K>},
+              {DType::kQ4_0, ActivationForm::kQuantized, MatMulPacked<Q4_0>},
+              {DType::kQ4_1, ActivationForm::kQuantized, MatMulPacked<Q4_1>},
+              {DType::kQ5_0, ActivationForm::kQuantized, MatMulPacked<Q5_0>},
+              {DType::kQ5_1, ActivationForm::kQuantized, MatMulPacked<Q5_1>},
+              {DType::kQ8_0, ActivationForm::kQuantized, MatMulPacked<Q8_0>},
+              {DType::kQ4_K, ActivationForm::kQuantized, MatMulPacked<Q4_K>},
+              {DType::kQ5_K, ActivationForm::kQuantized, MatMulPacked<Q5_K>},
+              {DType::kQ6_K, ActivationForm::kQuantized, MatMulPacked<Q6_K>},
           },
       .matmul_scratch_bytes = MatMulScratchBytes,
       .quantize = QuantizeRow,
@@ -47,6 +38,7 @@ constexpr KernelTable MakeTable(const char* name) {
       .add = AddRow,
       .rope = RopeToken,
       .to_half = ToHalfRow,
+      .store_key = StoreKeyRow,
       .attention_state_floats = AttentionStateFloats,
       .attention_scratch_bytes = AttentionScratchBytes,
       .attention_part = AttentionPart,

@@ -6,7 +6,7 @@
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_FLOATS_INL_H_
 
 #include "local_engine/kernels/common/inline.h"
-#include "local_engine/kernels/common/matmul_tiles-inl.h"
+#include "local_engine/kernels/common/unroll-inl.h"
 #include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar::kernels {
@@ -38,7 +38,8 @@ NEARFAR_INLINE F32 ReadPartial(const typename Format::Element* from, int64_t n) 
 template <typename Format, int kTokens>
 NEARFAR_INLINE void MultiplyFloatRow(const MatMulArgs& args, int64_t row, int64_t token) {
   using Element = typename Format::Element;
-  const Element* weights = reinterpret_cast<const Element*>(args.weights + row * args.row_bytes);
+  const Element* weights =
+      reinterpret_cast<const Element*>(args.weights + row * args.weight_stride);
   const float* x = args.x.floats + token * args.x.width;
   F32 even[kTokens], odd[kTokens];
   for (int t = 0; t < kTokens; ++t) even[t] = odd[t] = Set(0.0f);

@@ -55,11 +55,12 @@ NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBloc
     }
     sums[half] = SumInts(sum);
   }
-  block->scale = (silent ? 0.0f : bound / 127.0f) + SumLanes(zeros);
-  // Added as floats (exact for |sum| < 2^24): of numbers that are no numbers the sums are anything.
-  block->sum = block->scale * (static_cast<float>(sums[0]) + static_cast<float>(sums[1]));
-  block->sum_low = block->scale * static_cast<float>(sums[0]);
-  block->sum_high = block->scale * static_cast<float>(sums[1]);
+  const float nothing = SumLanes(zeros);  // not a number where one of x is not finite
+  if (nothing != 0.0f) sums[0] = sums[1] = 0;
+  block->scale = (silent ? 0.0f : bound / 127.0f) + nothing;
+  block->minus_sum = -(sums[0] + sums[1]);
+  block->minus_sum_low = -sums[0];
+  block->sum = block->scale * static_cast<float>(sums[0] + sums[1]);
 }
 
 void QuantizeRow(const float* x, int64_t width, int8_t* values, ActivationBlock* blocks) {
@@ -67,10 +68,12 @@ void QuantizeRow(const float* x, int64_t width, int8_t* values, ActivationBlock*
   for (; i + kActivationBlock <= width; i += kActivationBlock) {
     QuantizeBlock(x + i, values + i, blocks++);
   }
-  if (i == width) return;
-  float rest[kActivationBlock] = {};
-  for (int64_t k = 0; i + k < width; ++k) rest[k] = x[i + k];
-  QuantizeBlock(rest, values + i, blocks);
+  for (const int64_t end = ActivationBlocks(width) * kActivationBlock; i < end;
+       i += kActivationBlock) {
+    float rest[kActivationBlock] = {};
+    for (int64_t k = 0; i + k < width && k < kActivationBlock; ++k) rest[k] = x[i + k];
+    QuantizeBlock(rest, values + i, blocks++);
+  }
 }
 
 void RmsNormRow(const float* x, const float* weight, float epsilon, int64_t width, float* out) {
@@ -114,6 +117,15 @@ void ToHalfRow(const float* from, uint16_t* to, int64_t n) {
   uint16_t lanes[kLanes];
   StoreHalf(lanes, LoadSome(from + i, n - i));
   for (int64_t k = 0; i + k < n; ++k) to[i + k] = lanes[k];
+}
+
+void StoreKeyRow(const float* from, uint16_t* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes) {
+    uint16_t lanes[kLanes];
+    StoreHalf(lanes, LoadSome(from + i, n - i));
+    const int64_t count = n - i < kLanes ? n - i : kLanes;
+    for (int64_t k = 0; k < count; ++k) to[(i + k) * kKeyGroup] = lanes[k];
+  }
 }
 
 }  // namespace

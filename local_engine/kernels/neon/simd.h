@@ -14,8 +14,8 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kLanes = 4;
+constexpr int kQueryRows = 4;
 constexpr int kTokenTile = 4;
-constexpr int kSignedOffset = 0;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
 
@@ -67,6 +67,15 @@ NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) { vst2q_f32(to, {{e
 NEARFAR_INLINE I32 RoundToInt(F32 x) { return {vcvtnq_s32_f32(x.v)}; }
 NEARFAR_INLINE F32 ToFloat(I32 x) { return {vcvtq_f32_s32(x.v)}; }
 NEARFAR_INLINE I32 AddInts(I32 a, I32 b) { return {vaddq_s32(a.v, b.v)}; }
+NEARFAR_INLINE I32 SetInts(int32_t x) { return {vdupq_n_s32(x)}; }
+template <int kBits>
+NEARFAR_INLINE I32 ShiftLeftInts(I32 a) {
+  return {vshlq_n_s32(a.v, kBits)};
+}
+template <int kBits>
+NEARFAR_INLINE I32 ShiftRightInts(I32 a) {
+  return {vshrq_n_s32(a.v, kBits)};
+}
 NEARFAR_INLINE int32_t SumInts(I32 a) { return vaddvq_s32(a.v); }
 NEARFAR_INLINE void StoreInt8(int8_t* to, I32 x) {
   const int16x4_t words = vqmovn_s32(x.v);
@@ -91,126 +100,90 @@ NEARFAR_INLINE F32 LoadBFloat16(const uint16_t* from) {
   return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))};
 }
 
-// ---- tiles of weights: four bytes of each row -------------------------------------------------
+// ---- weights: four columns of each row --------------------------------------------------------
 
 struct Bytes {
   uint8x16_t v;
 };
-struct Rows {
-  const uint8_t* at[kLanes];
-};
 
-NEARFAR_INLINE uint32x4_t Words(uint8x16_t a) { return vreinterpretq_u32_u8(a); }
-NEARFAR_INLINE uint8x16_t BytesOf(uint32x4_t a) { return vreinterpretq_u8_u32(a); }
-NEARFAR_INLINE uint8x16_t LowDoubles(uint32x4_t a, uint32x4_t b) {
-  return vreinterpretq_u8_u64(vzip1q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)));
-}
-NEARFAR_INLINE uint8x16_t HighDoubles(uint32x4_t a, uint32x4_t b) {
-  return vreinterpretq_u8_u64(vzip2q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)));
-}
+NEARFAR_INLINE Bytes LoadBytes(const uint8_t* from) { return {vld1q_u8(from)}; }
+NEARFAR_INLINE Bytes LowNibbles(Bytes a) { return {vandq_u8(a.v, vdupq_n_u8(15))}; }
+NEARFAR_INLINE Bytes HighNibbles(Bytes a) { return {vshrq_n_u8(a.v, 4)}; }
+constexpr int kRawHighBits = 0;
+NEARFAR_INLINE Bytes RawHighNibbles(Bytes a) { return HighNibbles(a); }
 
-NEARFAR_INLINE void Transpose16(const Rows& rows, int64_t offset, Bytes out[4]) {
-  const uint32x4_t a = Words(vld1q_u8(rows.at[0] + offset)),
-                   b = Words(vld1q_u8(rows.at[1] + offset));
-  const uint32x4_t c = Words(vld1q_u8(rows.at[2] + offset)),
-                   d = Words(vld1q_u8(rows.at[3] + offset));
-  const uint32x4_t ab_low = vzip1q_u32(a, b), ab_high = vzip2q_u32(a, b);
-  const uint32x4_t cd_low = vzip1q_u32(c, d), cd_high = vzip2q_u32(c, d);
-  out[0].v = LowDoubles(ab_low, cd_low);
-  out[1].v = HighDoubles(ab_low, cd_low);
-  out[2].v = LowDoubles(ab_high, cd_high);
-  out[3].v = HighDoubles(ab_high, cd_high);
+// Signed: where the fifth bit is clear, the upper four bits are set.
+constexpr int kFiveBias = 0;
+template <int kPiece, bool kHigh>
+NEARFAR_INLINE Bytes WithFifthBit(Bytes nibbles, Bytes inverted) {
+  const uint8x16_t clear = vtstq_u8(inverted.v, vdupq_n_u8(1 << kPiece));
+  if constexpr (kHigh) return {vsriq_n_u8(clear, nibbles.v, 4)};
+  return {vbslq_u8(vdupq_n_u8(15), nibbles.v, clear)};
 }
-// The compiler drops the shuffles whose results nobody reads.
-NEARFAR_INLINE void Transpose8(const Rows& rows, int64_t offset, Bytes out[2]) {
-  Bytes all[4];
-  Transpose16(rows, offset, all);
-  out[0] = all[0];
-  out[1] = all[1];
+template <int kPiece, bool kHigh>
+NEARFAR_INLINE Bytes WithUpperBits(Bytes nibbles, Bytes upper) {
+  const Bytes low = kHigh ? HighNibbles(nibbles) : LowNibbles(nibbles);
+  uint8x16_t moved = upper.v;
+  if constexpr (kPiece < 2) moved = vshlq_n_u8(upper.v, 4 - 2 * kPiece);
+  if constexpr (kPiece == 3) moved = vshrq_n_u8(upper.v, 2);
+  return {vbslq_u8(vdupq_n_u8(0x30), moved, low.v)};
 }
-NEARFAR_INLINE Bytes Transpose4(const Rows& rows, int64_t offset) {
-  Bytes all[4];
-  Transpose16(rows, offset, all);
-  return all[0];
-}
-
-NEARFAR_INLINE Bytes SetBytes(uint8_t x) { return {vdupq_n_u8(x)}; }
-NEARFAR_INLINE Bytes And(Bytes a, Bytes b) { return {vandq_u8(a.v, b.v)}; }
-NEARFAR_INLINE Bytes Or(Bytes a, Bytes b) { return {vorrq_u8(a.v, b.v)}; }
-template <int kBits>
-NEARFAR_INLINE Bytes ShiftRight(Bytes a) {
-  if constexpr (kBits == 0)
-    return a;
-  else
-    return {BytesOf(vshrq_n_u32(Words(a.v), kBits))};
-}
-template <int kBits>
-NEARFAR_INLINE Bytes ShiftLeft(Bytes a) {
-  return {BytesOf(vshlq_n_u32(Words(a.v), kBits))};
-}
-template <int kGroup>
-NEARFAR_INLINE Bytes SixteenWhereBit(Bytes a) {
-  // Each byte of a lane gets the byte that holds the group's four bits, and tests its own of them.
-  constexpr uint8_t kByte = kGroup / 2;
-  const uint8x16_t places = {kByte,      kByte,      kByte,      kByte,     kByte + 4, kByte + 4,
-                             kByte + 4,  kByte + 4,  kByte + 8,  kByte + 8, kByte + 8, kByte + 8,
-                             kByte + 12, kByte + 12, kByte + 12, kByte + 12};
-  const uint8x16_t own = BytesOf(vdupq_n_u32(kGroup % 2 == 0 ? 0x08040201u : 0x80402010u));
-  const uint8x16_t set = vtstq_u8(vqtbl1q_u8(a.v, places), own);
-  return {vandq_u8(set, vdupq_n_u8(16))};
-}
+constexpr int kEightBias = 0;
 NEARFAR_INLINE Bytes FromSigned(Bytes a) { return a; }
 
-template <int kByte>
-NEARFAR_INLINE F32 UnsignedByte(Bytes a) {
-  return {vcvtq_f32_u32(vandq_u32(Words(ShiftRight<8 * kByte>(a).v), vdupq_n_u32(255)))};
+NEARFAR_INLINE uint32_t LoadFour(const void* from) {
+  uint32_t word;
+  memcpy(&word, from, sizeof(word));
+  return word;
 }
-template <int kByte>
-NEARFAR_INLINE F32 SignedByte(Bytes a) {
-  const int32x4_t top = vreinterpretq_s32_u8(ShiftLeft<24 - 8 * kByte>(a).v);
-  return {vcvtq_f32_s32(vshrq_n_s32(top, 24))};
+NEARFAR_INLINE F32 FromUnsigned8(const uint8_t* from) {
+  const uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(LoadFour(from)));
+  return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))))};
 }
-NEARFAR_INLINE F32 LowHalf(Bytes a) { return FromHalves(vmovn_u32(Words(a.v))); }
-NEARFAR_INLINE F32 HighHalf(Bytes a) { return FromHalves(vshrn_n_u32(Words(a.v), 16)); }
+NEARFAR_INLINE F32 FromSigned8(const int8_t* from) {
+  const int8x8_t bytes = vreinterpret_s8_u32(vdup_n_u32(LoadFour(from)));
+  return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))))};
+}
 
 #ifndef NEARFAR_KERNELS_OWN_DOT
 
 // SMULL and SMLAL make 16-bit products. With activations of at most 127 in magnitude, the sum of n
 // products stays below 2^15 for
-//   4 bits: 8 (15,240)   5 bits: 8 (31,496)   6 bits: 4 (32,004)   8 bits, signed: 2 (32,512)
+//   4 bits: 8 (15,240)   5 bits, signed: 8 (16,256)   6 bits: 4 (32,004)   8 bits, signed: 2
+//   (32,512)
 // which is how often they are widened.
 template <int kBits>
 class Dot {
  public:
-  NEARFAR_INLINE void Add16(const Bytes w[4], const int8_t* a) {
-    const uint32x4_t x = Words(vreinterpretq_u8_s8(vld1q_s8(a)));
-    AddWord(w[0], vdupq_laneq_u32(x, 0));
-    AddWord(w[1], vdupq_laneq_u32(x, 1));
-    if constexpr (kBits == 8) Widen();
-    AddWord(w[2], vdupq_laneq_u32(x, 2));
-    AddWord(w[3], vdupq_laneq_u32(x, 3));
-    if constexpr (kBits >= 6) Widen();
+  NEARFAR_INLINE void Begin(I32 start) {
+    start_ = start.v;
+    wide_low_ = wide_high_ = vdupq_n_s32(0);
   }
-  NEARFAR_INLINE F32 Sum() {
-    if constexpr (kBits < 6) Widen();
-    return {vcvtq_f32_s32(vpaddq_s32(wide_low_, wide_high_))};
+  template <int kPiece>
+  NEARFAR_INLINE void Add(Bytes w, const int8_t* a) {
+    constexpr int kPieces = kBits <= 5 ? 8 : kBits == 6 ? 4 : 2;
+    const int8x16_t weights = vreinterpretq_s8_u8(w.v);
+    const uint32x4_t words = vreinterpretq_u32_s8(vld1q_s8(a + kPiece / 4 * 16));
+    const int8x16_t values = vreinterpretq_s8_u32(vdupq_laneq_u32(words, kPiece % 4));
+    if constexpr (kPiece % kPieces == 0) {
+      low_ = vmull_s8(vget_low_s8(weights), vget_low_s8(values));
+      high_ = vmull_high_s8(weights, values);
+    } else {
+      low_ = vmlal_s8(low_, vget_low_s8(weights), vget_low_s8(values));
+      high_ = vmlal_high_s8(high_, weights, values);
+    }
+    if constexpr (kPiece % kPieces == kPieces - 1) {
+      // Rows 0 and 1 are in the low, 2 and 3 in the high sums, four products each.
+      wide_low_ = vpadalq_s16(wide_low_, low_);
+      wide_high_ = vpadalq_s16(wide_high_, high_);
+    }
   }
+  NEARFAR_INLINE I32 Sum() const { return {vaddq_s32(start_, vpaddq_s32(wide_low_, wide_high_))}; }
 
  private:
-  NEARFAR_INLINE void AddWord(Bytes w, uint32x4_t x) {
-    const int8x16_t weights = vreinterpretq_s8_u8(w.v), values = vreinterpretq_s8_u32(x);
-    low_ = vmlal_s8(low_, vget_low_s8(weights), vget_low_s8(values));
-    high_ = vmlal_high_s8(high_, weights, values);
-  }
-  // Rows 0 and 1 are in the low, 2 and 3 in the high sums, four products each.
-  NEARFAR_INLINE void Widen() {
-    wide_low_ = vpadalq_s16(wide_low_, low_);
-    wide_high_ = vpadalq_s16(wide_high_, high_);
-    low_ = high_ = vdupq_n_s16(0);
-  }
-
-  int16x8_t low_ = vdupq_n_s16(0), high_ = vdupq_n_s16(0);
-  int32x4_t wide_low_ = vdupq_n_s32(0), wide_high_ = vdupq_n_s32(0);
+  int32x4_t start_;
+  int16x8_t low_, high_;  // since the wide sums were added to
+  int32x4_t wide_low_, wide_high_;
 };
 
 #endif  // NEARFAR_KERNELS_OWN_DOT

@@ -13,17 +13,16 @@ namespace {
 template <int kBits>
 class Dot {
  public:
-  NEARFAR_INLINE void Add16(const Bytes w[4], const int8_t* a) {
-    const int8x16_t x = vld1q_s8(a);
-    sum_ = vdotq_laneq_s32(sum_, vreinterpretq_s8_u8(w[0].v), x, 0);
-    sum_ = vdotq_laneq_s32(sum_, vreinterpretq_s8_u8(w[1].v), x, 1);
-    sum_ = vdotq_laneq_s32(sum_, vreinterpretq_s8_u8(w[2].v), x, 2);
-    sum_ = vdotq_laneq_s32(sum_, vreinterpretq_s8_u8(w[3].v), x, 3);
+  NEARFAR_INLINE void Begin(I32 start) { sum_ = start.v; }
+  template <int kPiece>
+  NEARFAR_INLINE void Add(Bytes w, const int8_t* a) {
+    sum_ =
+        vdotq_laneq_s32(sum_, vreinterpretq_s8_u8(w.v), vld1q_s8(a + kPiece / 4 * 16), kPiece % 4);
   }
-  NEARFAR_INLINE F32 Sum() const { return {vcvtq_f32_s32(sum_)}; }
+  NEARFAR_INLINE I32 Sum() const { return {sum_}; }
 
  private:
-  int32x4_t sum_ = vdupq_n_s32(0);
+  int32x4_t sum_;
 };
 
 }  // namespace

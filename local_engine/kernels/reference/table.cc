@@ -10,6 +10,7 @@
 
 #include "local_engine/base/half.h"
 #include "local_engine/kernels/tables.h"
+#include "local_engine/packing/packing.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
@@ -17,14 +18,23 @@ namespace {
 
 constexpr float kNoNumber = std::numeric_limits<float>::quiet_NaN();
 
-int64_t ScratchBytes(int64_t cols) { return cols * static_cast<int64_t>(sizeof(float)); }
+// A decoded row, and the row as it stood in the file: no format has more than four bytes a weight.
+int64_t ScratchBytes(int64_t cols) { return 2 * cols * static_cast<int64_t>(sizeof(float)); }
 
 template <DType kType>
 void MatMul(const MatMulArgs& args) {
   const QuantFormat* format = FindFormat(kType);
+  const PackedFormat* packed = FindPackedFormat(kType);
   float* weights = reinterpret_cast<float*>(args.scratch);
+  uint8_t* file_row = args.scratch + args.cols * sizeof(float);
   for (int64_t row = 0; row < args.rows; ++row) {
-    format->decode(args.weights + row * args.row_bytes, weights, args.cols);
+    const uint8_t* from = args.weights + row * args.weight_stride;
+    if (packed != nullptr) {
+      const uint8_t* strip = args.weights + row / kStripRows * args.weight_stride;
+      packed->unpack(strip, static_cast<int>(row % kStripRows), args.cols, file_row);
+      from = file_row;
+    }
+    format->decode(from, weights, args.cols);
     for (int64_t token = 0; token < args.x.tokens; ++token) {
       const float* x = args.x.floats + token * args.x.width;
       double sum = args.bias == nullptr ? 0.0 : args.bias[row];
@@ -44,8 +54,9 @@ void QuantizeHalf(const float* x, int64_t n, float inverse, int8_t* values, int3
 
 void Quantize(const float* x, int64_t width, int8_t* values, ActivationBlock* blocks) {
   constexpr int64_t kHalf = kActivationBlock / 2;
-  for (int64_t i = 0; i < width; i += kActivationBlock, ++blocks) {
-    const int64_t n = std::min<int64_t>(kActivationBlock, width - i);
+  for (int64_t i = 0; i < ActivationBlocks(width) * kActivationBlock;
+       i += kActivationBlock, ++blocks) {
+    const int64_t n = std::clamp<int64_t>(width - i, 0, kActivationBlock);
     float largest = 0;
     bool finite = true;
     for (int64_t k = 0; k < n; ++k) {
@@ -54,7 +65,7 @@ void Quantize(const float* x, int64_t width, int8_t* values, ActivationBlock* bl
     }
     if (!finite) {
       std::fill_n(values + i, kActivationBlock, int8_t{0});
-      *blocks = {kNoNumber, kNoNumber, kNoNumber, kNoNumber};
+      *blocks = {kNoNumber, kNoNumber, 0, 0};
       continue;
     }
     const bool silent = largest < 1e-35f;
@@ -63,8 +74,7 @@ void Quantize(const float* x, int64_t width, int8_t* values, ActivationBlock* bl
     QuantizeHalf(x + i, n, inverse, values + i, &low);
     QuantizeHalf(x + i + kHalf, n - kHalf, inverse, values + i + kHalf, &high);
     const float scale = silent ? 0.0f : largest / 127.0f;
-    *blocks = {scale, scale * static_cast<float>(low + high), scale * static_cast<float>(low),
-               scale * static_cast<float>(high)};
+    *blocks = {scale, scale * static_cast<float>(low + high), -(low + high), -low};
   }
 }
 
@@ -105,13 +115,18 @@ void ToHalf(const float* from, uint16_t* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = FloatToHalf(from[i]);
 }
 
+void StoreKey(const float* from, uint16_t* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i * kKeyGroup] = FloatToHalf(from[i]);
+}
+
 int64_t AttentionStateFloats(int64_t head_width) { return kAttentionStateHead + head_width; }
 int64_t AttentionScratchBytes(int64_t head_width) { return 64; }
 
 double Score(const float* query, const uint16_t* key, int64_t head_width) {
   double sum = 0;
-  for (int64_t i = 0; i < head_width; ++i)
-    sum += static_cast<double>(query[i]) * HalfToFloat(key[i]);
+  for (int64_t i = 0; i < head_width; ++i) {
+    sum += static_cast<double>(query[i]) * HalfToFloat(key[i * kKeyGroup]);
+  }
   return sum;
 }
 
@@ -122,7 +137,7 @@ void AttentionRow(const AttentionPartArgs& args, int row) {
   state[0] = -std::numeric_limits<float>::infinity();
   float scores[kAttentionPart];
   for (int i = 0; i < visible; ++i) {
-    const uint16_t* key = args.keys + i * args.stride;
+    const uint16_t* key = args.keys + i / kKeyGroup * args.key_stride + i % kKeyGroup;
     scores[i] = static_cast<float>(args.scale * Score(args.queries[row], key, args.head_width));
     state[0] = std::max(state[0], scores[i]);
   }
@@ -133,7 +148,7 @@ void AttentionRow(const AttentionPartArgs& args, int row) {
   for (int64_t d = 0; d < args.head_width; ++d) {
     double sum = 0;
     for (int i = 0; i < visible; ++i) {
-      sum += static_cast<double>(scores[i]) * HalfToFloat(args.values[i * args.stride + d]);
+      sum += static_cast<double>(scores[i]) * HalfToFloat(args.values[i * args.value_stride + d]);
     }
     state[kAttentionStateHead + d] = static_cast<float>(sum);
   }
@@ -162,7 +177,6 @@ void AttentionFinish(const float* state, int64_t head_width, float* out) {
 
 constexpr KernelTable kReferenceKernels = {
     .name = "reference",
-    .tile_rows = 1,
     .formats =
         {
             {DType::kF32, ActivationForm::kFloat, MatMul<DType::kF32>},
@@ -184,6 +198,7 @@ constexpr KernelTable kReferenceKernels = {
     .add = Add,
     .rope = Rope,
     .to_half = ToHalf,
+    .store_key = StoreKey,
     .attention_state_floats = AttentionStateFloats,
     .attention_scratch_bytes = AttentionScratchBytes,
     .attention_part = AttentionPart,

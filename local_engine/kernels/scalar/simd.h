@@ -1,8 +1,8 @@
 // The vocabulary of kernels/common/ in plain C++: four lanes that a compiler may turn into whatever
 // vectors its baseline has. Every other simd.h has the same names; this one says what they mean.
 //
-// A tile is kLanes rows of a weight matrix side by side: lane r belongs to row r, so the sums of a
-// product need no adding across lanes, and a row's result does not depend on its neighbours.
+// In a product lane r belongs to row r of kLanes rows of the weights, so its sums need no adding
+// across lanes, and a row's result does not depend on its neighbours.
 //
 // Everything here has internal linkage and is included by exactly one file, table.cc.
 
@@ -18,10 +18,10 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kLanes = 4;
-// Tokens whose sums fit into the registers beside one decoded tile.
-constexpr int kTokenTile = 4;
-// What FromSigned adds to a signed weight (0 where Dot<8> takes signed weights).
-constexpr int kSignedOffset = 0;
+// Query rows whose sums of scores fit into the registers.
+constexpr int kQueryRows = 4;
+// Tokens whose sums fit into the registers beside a decoded block.
+constexpr int kTokenTile = 1;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
 
@@ -127,6 +127,21 @@ NEARFAR_INLINE I32 AddInts(I32 a, I32 b) {
   for (int i = 0; i < kLanes; ++i) a.lane[i] += b.lane[i];
   return a;
 }
+NEARFAR_INLINE I32 SetInts(int32_t x) { return {{x, x, x, x}}; }
+// May wrap, as unsigned.
+template <int kBits>
+NEARFAR_INLINE I32 ShiftLeftInts(I32 a) {
+  for (int i = 0; i < kLanes; ++i) {
+    a.lane[i] = static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << kBits);
+  }
+  return a;
+}
+// With the sign.
+template <int kBits>
+NEARFAR_INLINE I32 ShiftRightInts(I32 a) {
+  for (int i = 0; i < kLanes; ++i) a.lane[i] >>= kBits;
+  return a;
+}
 NEARFAR_INLINE int32_t SumInts(I32 a) { return a.lane[0] + a.lane[1] + a.lane[2] + a.lane[3]; }
 // The low bytes; |x| <= 127.
 NEARFAR_INLINE void StoreInt8(int8_t* to, I32 x) {
@@ -188,39 +203,15 @@ NEARFAR_INLINE F32 LoadBFloat16(const uint16_t* from) {
   return ForLanes([&](int i) { return FloatFromBits(static_cast<uint32_t>(from[i]) << 16); });
 }
 
-// ---- tiles of weights: four bytes of each row -------------------------------------------------
+// ---- weights: four columns of each row --------------------------------------------------------
 
 struct Bytes {
   uint32_t lane[kLanes];
 };
 
-// The rows of a tile. Where the matrix ends inside the tile, its last row stands in for the
-// missing.
-struct Rows {
-  const uint8_t* at[kLanes];
-};
-
-NEARFAR_INLINE uint32_t LoadWord(const void* from) {
-  uint32_t result;
-  memcpy(&result, from, sizeof(result));
-  return result;
-}
-
-// 16 bytes of each row from `offset`: out[i] holds bytes 4i .. 4i + 3.
-NEARFAR_INLINE void Transpose16(const Rows& rows, int64_t offset, Bytes out[4]) {
-  for (int i = 0; i < 4; ++i) {
-    for (int r = 0; r < kLanes; ++r) out[i].lane[r] = LoadWord(rows.at[r] + offset + 4 * i);
-  }
-}
-// The first 4 or 8 bytes alone, cheaper; 16 must be readable.
-NEARFAR_INLINE void Transpose8(const Rows& rows, int64_t offset, Bytes out[2]) {
-  for (int i = 0; i < 2; ++i) {
-    for (int r = 0; r < kLanes; ++r) out[i].lane[r] = LoadWord(rows.at[r] + offset + 4 * i);
-  }
-}
-NEARFAR_INLINE Bytes Transpose4(const Rows& rows, int64_t offset) {
+NEARFAR_INLINE Bytes LoadBytes(const uint8_t* from) {
   Bytes result;
-  for (int r = 0; r < kLanes; ++r) result.lane[r] = LoadWord(rows.at[r] + offset);
+  memcpy(&result, from, sizeof(result));
   return result;
 }
 
@@ -230,74 +221,69 @@ NEARFAR_INLINE Bytes ForWords(Function function) {
   for (int i = 0; i < kLanes; ++i) result.lane[i] = function(i);
   return result;
 }
-NEARFAR_INLINE Bytes SetBytes(uint8_t x) {
-  return ForWords([&](int) { return x * 0x01010101u; });
+NEARFAR_INLINE Bytes LowNibbles(Bytes a) {
+  return ForWords([&](int i) { return a.lane[i] & 0x0f0f0f0f; });
 }
-NEARFAR_INLINE Bytes And(Bytes a, Bytes b) {
-  return ForWords([&](int i) { return a.lane[i] & b.lane[i]; });
+NEARFAR_INLINE Bytes HighNibbles(Bytes a) {
+  return ForWords([&](int i) { return a.lane[i] >> 4 & 0x0f0f0f0f; });
 }
-NEARFAR_INLINE Bytes Or(Bytes a, Bytes b) {
-  return ForWords([&](int i) { return a.lane[i] | b.lane[i]; });
-}
-// Of the four bytes as one little-endian word: bits move into the neighbouring byte.
-template <int kBits>
-NEARFAR_INLINE Bytes ShiftRight(Bytes a) {
-  return ForWords([&](int i) { return a.lane[i] >> kBits; });
-}
-template <int kBits>
-NEARFAR_INLINE Bytes ShiftLeft(Bytes a) {
-  return ForWords([&](int i) { return a.lane[i] << kBits; });
-}
-// Byte k becomes 16 where bit 4 * kGroup + k of the row's word is set, otherwise 0.
-template <int kGroup>
-NEARFAR_INLINE Bytes SixteenWhereBit(Bytes a) {
-  // The product puts copies of the four bits 7 places apart, so that each byte catches its own.
-  return ForWords(
-      [&](int i) { return ((a.lane[i] >> (4 * kGroup) & 15) * 0x02040810u) & 0x10101010u; });
-}
-// Signed weights as Dot<8> wants them.
-NEARFAR_INLINE Bytes FromSigned(Bytes a) { return a; }
+// 2^kRawHighBits times HighNibbles, for Dot<4>.
+constexpr int kRawHighBits = 0;
+NEARFAR_INLINE Bytes RawHighNibbles(Bytes a) { return HighNibbles(a); }
 
-// Byte kByte of each row, as a number.
-template <int kByte>
-NEARFAR_INLINE F32 UnsignedByte(Bytes a) {
-  return ForLanes([&](int i) { return static_cast<float>(a.lane[i] >> (8 * kByte) & 255); });
-}
-template <int kByte>
-NEARFAR_INLINE F32 SignedByte(Bytes a) {
-  return ForLanes([&](int i) {
-    return static_cast<float>(static_cast<int8_t>(a.lane[i] >> (8 * kByte) & 255));
+// The low or the high nibbles, with bit kPiece of each byte of `inverted` as the inverse of their
+// fifth bit, for Dot<5>: as numbers in [kFiveBias - 16, kFiveBias + 16), whose sixteen is
+// kFiveBias.
+constexpr int kFiveBias = 16;
+template <int kPiece, bool kHigh>
+NEARFAR_INLINE Bytes WithFifthBit(Bytes nibbles, Bytes inverted) {
+  return ForWords([&](int i) {
+    const uint32_t low = nibbles.lane[i] >> (kHigh ? 4 : 0) & 0x0f0f0f0f;
+    return low | (~inverted.lane[i] >> kPiece & 0x01010101) << 4;
   });
 }
-// The F16 in the low or high half of each row's four bytes.
-NEARFAR_INLINE F32 LowHalf(Bytes a) {
-  return ForLanes([&](int i) { return HalfBitsToFloat(a.lane[i] & 0xffff); });
+// The low or the high nibbles, with bits 2 * kPiece and 2 * kPiece + 1 of `upper` above them, for
+// Dot<6>.
+template <int kPiece, bool kHigh>
+NEARFAR_INLINE Bytes WithUpperBits(Bytes nibbles, Bytes upper) {
+  return ForWords([&](int i) {
+    const uint32_t low = nibbles.lane[i] >> (kHigh ? 4 : 0) & 0x0f0f0f0f;
+    return low | (upper.lane[i] >> (2 * kPiece) & 0x03030303) << 4;
+  });
 }
-NEARFAR_INLINE F32 HighHalf(Bytes a) {
-  return ForLanes([&](int i) { return HalfBitsToFloat(a.lane[i] >> 16); });
+// Signed bytes with kEightBias added, for Dot<8>.
+constexpr int kEightBias = 0;
+NEARFAR_INLINE Bytes FromSigned(Bytes a) { return a; }
+
+// kLanes bytes as numbers.
+NEARFAR_INLINE F32 FromUnsigned8(const uint8_t* from) {
+  return ForLanes([&](int i) { return static_cast<float>(from[i]); });
+}
+NEARFAR_INLINE F32 FromSigned8(const int8_t* from) {
+  return ForLanes([&](int i) { return static_cast<float>(from[i]); });
 }
 
-// Sum of products of up to 32 weights of each row with the same activations, exact in integers.
-// Weights are unsigned and below 2^kBits, or for kBits == 8 what FromSigned gives.
+// A start and the products of up to 32 weights of each row with the same activations, exact in
+// integers. Weights are what the functions above give, of kBits bits.
 template <int kBits>
 class Dot {
  public:
-  // w[i] times a[4i .. 4i + 3].
-  NEARFAR_INLINE void Add16(const Bytes w[4], const int8_t* a) {
-    for (int i = 0; i < 4; ++i) {
-      for (int r = 0; r < kLanes; ++r) {
-        for (int k = 0; k < 4; ++k) sum_.lane[r] += Weight(w[i].lane[r] >> (8 * k)) * a[4 * i + k];
-      }
+  NEARFAR_INLINE void Begin(I32 start) { sum_ = start; }
+  // w times a[4 * kPiece .. 4 * kPiece + 3].
+  template <int kPiece>
+  NEARFAR_INLINE void Add(Bytes w, const int8_t* a) {
+    for (int r = 0; r < kLanes; ++r) {
+      for (int k = 0; k < 4; ++k) sum_.lane[r] += Weight(w.lane[r] >> (8 * k)) * a[4 * kPiece + k];
     }
   }
-  NEARFAR_INLINE F32 Sum() const { return ToFloat(sum_); }
+  NEARFAR_INLINE I32 Sum() const { return sum_; }
 
  private:
   static NEARFAR_INLINE int32_t Weight(uint32_t word) {
     return kBits == 8 ? static_cast<int8_t>(word & 255) : static_cast<int32_t>(word & 255);
   }
 
-  I32 sum_ = {};
+  I32 sum_;
 };
 
 }  // namespace

@@ -17,17 +17,24 @@ namespace {
 
 constexpr uint16_t kNotANumber = 0x7e00;
 
-// Keys and values of one head over some positions, with room between positions.
+// Keys and values of one head over some positions, with room between groups and positions.
 struct Cache {
   int64_t head_width;
-  int64_t stride;
+  int64_t key_stride, value_stride;
   std::vector<uint16_t> keys, values;
+
+  size_t key(int64_t position, int64_t d) const {
+    return position / kKeyGroup * key_stride + d * kKeyGroup + position % kKeyGroup;
+  }
 };
 
 Cache MakeCache(int positions, int64_t head_width, std::mt19937* random) {
-  Cache cache{head_width, head_width + 5, {}, {}};
-  for (const float x : RandomFloats(positions * cache.stride, 1.0f, random)) {
+  Cache cache{head_width, head_width * kKeyGroup + 5, head_width + 5, {}, {}};
+  const int64_t groups = (positions + kKeyGroup - 1) / kKeyGroup;
+  for (const float x : RandomFloats(groups * cache.key_stride, 1.0f, random)) {
     cache.keys.push_back(FloatToHalf(x));
+  }
+  for (const float x : RandomFloats(positions * cache.value_stride, 1.0f, random)) {
     cache.values.push_back(FloatToHalf(x * 3 - 1));
   }
   return cache;
@@ -39,7 +46,7 @@ std::vector<double> Expect(const Cache& cache, const float* query, int visible, 
   for (int i = 0; i < visible; ++i) {
     double score = 0;
     for (int64_t d = 0; d < cache.head_width; ++d) {
-      score += static_cast<double>(query[d]) * HalfToFloat(cache.keys[i * cache.stride + d]);
+      score += static_cast<double>(query[d]) * HalfToFloat(cache.keys[cache.key(i, d)]);
     }
     weights[i] = score * scale;
     largest = std::max(largest, weights[i]);
@@ -47,7 +54,7 @@ std::vector<double> Expect(const Cache& cache, const float* query, int visible, 
   for (double& weight : weights) sum += weight = std::exp(weight - largest);
   for (int i = 0; i < visible; ++i) {
     for (int64_t d = 0; d < cache.head_width; ++d) {
-      out[d] += weights[i] / sum * HalfToFloat(cache.values[i * cache.stride + d]);
+      out[d] += weights[i] / sum * HalfToFloat(cache.values[i * cache.value_stride + d]);
     }
   }
   return out;
@@ -97,9 +104,10 @@ class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
     table().attention_part({.queries = rows.data(),
                             .visible = seen.data(),
                             .rows = static_cast<int>(visible.size()),
-                            .keys = cache.keys.data() + begin * cache.stride,
-                            .values = cache.values.data() + begin * cache.stride,
-                            .stride = cache.stride,
+                            .keys = cache.keys.data() + begin / kKeyGroup * cache.key_stride,
+                            .key_stride = cache.key_stride,
+                            .values = cache.values.data() + begin * cache.value_stride,
+                            .value_stride = cache.value_stride,
                             .positions = std::min(most - begin, kAttentionPart),
                             .head_width = width,
                             .scale = scale,
@@ -160,8 +168,10 @@ TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
   const std::vector<float> queries =
       RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
   const std::vector<float> before = Attend(cache, queries, visible, 0.2f);
-  for (int64_t i = 70 * cache.stride; i < 130 * cache.stride; ++i) {
-    cache.keys[i] = cache.values[i] = kNotANumber;
+  for (int64_t i = 70; i < 130; ++i) {
+    for (int64_t d = 0; d < width; ++d) {
+      cache.keys[cache.key(i, d)] = cache.values[i * cache.value_stride + d] = kNotANumber;
+    }
   }
   const std::vector<float> after = Attend(cache, queries, visible, 0.2f);
   EXPECT_EQ(std::memcmp(before.data(), after.data(), 3 * width * sizeof(float)), 0);
@@ -178,7 +188,7 @@ TEST_P(AttentionKernelTest, AQueryOrAKeyThatIsNoNumberGivesNone) {
     for (int64_t d = 0; d < 2 * width; ++d) {
       EXPECT_EQ(std::isnan(out[d]), d < width) << visible << " positions, " << d;
     }
-    cache.keys[(visible - 1) * cache.stride] = kNotANumber;  // the second sees it too
+    cache.keys[cache.key(visible - 1, 0)] = kNotANumber;  // the second sees it too
     out = Attend(cache, queries, {visible, visible}, 0.2f);
     for (const float number : out) EXPECT_TRUE(std::isnan(number)) << visible << " positions";
   }

@@ -4,6 +4,7 @@
 #ifndef NEARFAR_TESTS_LOCAL_ENGINE_KERNELS_KERNEL_TESTING_H_
 #define NEARFAR_TESTS_LOCAL_ENGINE_KERNELS_KERNEL_TESTING_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "local_engine/base/aligned_buffer.h"
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/kernels/kernel_table.h"
+#include "local_engine/packing/packing.h"
 #include "local_engine/quant/formats.h"
 
 namespace nearfar {
@@ -46,6 +48,31 @@ inline std::vector<float> RandomFloats(int64_t n, float bound, std::mt19937* ran
   return floats;
 }
 
+// `bytes` hold rows as they stand in a file; what a product reads: packed, in memory of exactly its
+// size, or the same where the format is not packed.
+struct TestWeights {
+  AlignedBuffer bytes;
+  int64_t stride;
+};
+
+inline TestWeights Pack(const QuantFormat& format, const std::vector<uint8_t>& bytes, int64_t rows,
+                        int64_t cols) {
+  const int64_t row_bytes = format.RowBytes(cols);
+  const PackedFormat* packed = FindPackedFormat(format.dtype);
+  if (packed == nullptr) {
+    TestWeights weights = {AlignedBuffer(bytes.size()), row_bytes};
+    std::copy(bytes.begin(), bytes.end(), weights.bytes.data());
+    return weights;
+  }
+  TestWeights weights = {AlignedBuffer(packed->MatrixBytes(rows, cols)), packed->StripBytes(cols)};
+  for (int64_t row = 0; row < rows; row += kStripRows) {
+    packed->pack(bytes.data() + row * row_bytes, row_bytes,
+                 static_cast<int>(std::min<int64_t>(rows - row, kStripRows)), cols,
+                 weights.bytes.data() + row / kStripRows * weights.stride);
+  }
+  return weights;
+}
+
 // Quantized activations that own their memory, each array of exactly its size so that a sanitizer
 // sees a step beyond it.
 struct TestActivations {
@@ -56,7 +83,7 @@ struct TestActivations {
   int64_t width = 0;
 
   ActivationView view(int64_t first, int64_t count) const {
-    const int64_t per_token = (width + kActivationBlock - 1) / kActivationBlock;
+    const int64_t per_token = ActivationBlocks(width);
     return {.values = values.data() + first * per_token * kActivationBlock,
             .blocks = blocks.data() + first * per_token,
             .floats = floats.data() + first * width,
@@ -66,7 +93,7 @@ struct TestActivations {
   }
   // What the int8 form stands for.
   double Dequantized(int64_t token, int64_t column) const {
-    const int64_t per_token = (width + kActivationBlock - 1) / kActivationBlock;
+    const int64_t per_token = ActivationBlocks(width);
     const int64_t block = token * per_token + column / kActivationBlock;
     const int64_t at = block * kActivationBlock + column % kActivationBlock;
     return static_cast<double>(blocks[block].scale) * values[at];
@@ -79,7 +106,7 @@ inline TestActivations MakeActivations(const KernelTable& table, std::vector<flo
   x.floats = std::move(floats);
   x.tokens = tokens;
   x.width = width;
-  const int64_t per_token = (width + kActivationBlock - 1) / kActivationBlock;
+  const int64_t per_token = ActivationBlocks(width);
   x.values.resize(tokens * per_token * kActivationBlock);
   x.blocks.resize(tokens * per_token);
   for (int64_t t = 0; t < tokens; ++t) {

@@ -72,8 +72,9 @@ std::vector<float> Multiply(const KernelTable& table, const Weights& weights,
   const int64_t stride = weights.rows + 3;
   std::vector<float> out(count * stride, kUntouched);
   AlignedBuffer scratch(table.matmul_scratch_bytes(weights.cols) + 1);
-  kernel->matmul({.weights = weights.bytes.data(),
-                  .row_bytes = weights.row_bytes(),
+  const TestWeights packed = Pack(*weights.format, weights.bytes, weights.rows, weights.cols);
+  kernel->matmul({.weights = packed.bytes.data(),
+                  .weight_stride = packed.stride,
                   .rows = weights.rows,
                   .cols = weights.cols,
                   .x = x.view(first, count),
@@ -125,7 +126,7 @@ TEST_P(MatMulTest, AgreesWithDecodedWeightsOnOddShapes) {
   const std::vector<int64_t> widths =
       unit == 1 ? std::vector<int64_t>{1, 7, 33, 100} : std::vector<int64_t>{unit, 3 * unit};
   for (const int64_t cols : widths) {
-    for (const int64_t rows : {1, 3, 4, 8, 13, 17}) {
+    for (const int64_t rows : {1, 3, 4, 8, 13, 16, 17, 40}) {
       const Weights weights = RandomWeights(format(), rows, cols, &random_);
       const std::vector<float> bias = RandomFloats(rows, 1.0f, &random_);
       for (const int64_t tokens : {1, 2, 3, 4, 5, 8, 9, 11}) {

@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar {
 namespace {
@@ -42,20 +43,19 @@ TEST(KvCache, ContentSurvivesGrowth) {
   KvCache cache(kLayers, kWidth, kContext);
   ASSERT_TRUE(cache.Reserve(3).ok());
   for (int layer = 0; layer < kLayers; ++layer) {
-    for (int i = 0; i < 3 * kWidth; ++i) {
-      cache.keys(layer, 0)[i] = static_cast<uint16_t>(1000 * layer + i);
-      cache.values(layer, 0)[i] = static_cast<uint16_t>(5000 + 1000 * layer + i);
+    for (int i = 0; i < kKeyGroup * kWidth; ++i) {
+      cache.keys(layer)[i] = static_cast<uint16_t>(1000 * layer + i);
+      cache.values(layer)[i] = static_cast<uint16_t>(5000 + 1000 * layer + i);
     }
   }
   cache.Advance(3);
   ASSERT_TRUE(cache.Reserve(kContext).ok());
   for (int layer = 0; layer < kLayers; ++layer) {
-    for (int i = 0; i < 3 * kWidth; ++i) {
-      EXPECT_EQ(cache.keys(layer, 0)[i], 1000 * layer + i);
-      EXPECT_EQ(cache.values(layer, 0)[i], 5000 + 1000 * layer + i);
+    for (int i = 0; i < kKeyGroup * kWidth; ++i) {
+      EXPECT_EQ(cache.keys(layer)[i], 1000 * layer + i);
+      EXPECT_EQ(cache.values(layer)[i], 5000 + 1000 * layer + i);
     }
   }
-  EXPECT_EQ(cache.keys(1, 2), cache.keys(1, 0) + 2 * cache.stride());
 }
 
 TEST(KvCache, TruncateKeepsMemoryReleaseDoesNot) {

@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "local_engine/base/thread_pool.h"
+#include "local_engine/base/usable_memory.h"
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/kernels/tables.h"
 #include "local_engine/model/kv_cache.h"
@@ -102,7 +103,7 @@ TEST(Memory, TheLongestContextThatFitsIsFound) {
                                 2 * KvCacheBytes(config, context));
   };
   const MemoryNeed need = Need(4096, 2, 20);
-  for (const int context : {512, 513, 3000, 4095}) {
+  for (const int context : {512, 513, 3000, 3008, 4095}) {
     EXPECT_EQ(FitContext(config, 280, need, 512, needed(context)).value(), context);
     EXPECT_EQ(FitContext(config, 280, need, 512, needed(context + 1) - 1).value(), context);
   }
@@ -120,6 +121,21 @@ TEST(Memory, NoMachineHasRoomForWhatALyingFileMayAskFor) {
     EXPECT_EQ(FitContext(config, 280, need, 1 << 26, limit).status().code(),
               absl::StatusCode::kResourceExhausted);
   }
+}
+
+TEST(Memory, WeightsThatTheMachineCannotHoldAreRefused) {
+  EXPECT_TRUE(CheckWeightsFit(1 << 20).ok());
+  const absl::Status refused = CheckWeightsFit(int64_t{1} << 50);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(refused.message(), HasSubstr("the weights take 1073741824 MiB"));
+}
+
+TEST(Memory, WhatTheWeightsTakeIsNotForSessions) {
+  MemoryNeed need = Need(512, 4, 132);
+  need.weights = UsableMemory();
+  const absl::Status refused = FitContext(SmallConfig(), 280, need, 512, 0).status();
+  EXPECT_THAT(refused.message(), HasSubstr("what the weights leave of 80 %"));
+  EXPECT_EQ(FitContext(SmallConfig(), 280, need, 512, 1 << 30).value(), 512);
 }
 
 TEST(Memory, AnOrdinaryModelPassesByItself) {

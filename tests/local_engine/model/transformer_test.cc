@@ -53,7 +53,7 @@ class NaiveModel {
   static Numbers Row(const Matrix& matrix, int64_t row) {
     std::vector<float> decoded(matrix.cols);
     FindFormat(matrix.dtype)
-        ->decode(matrix.data + row * matrix.row_bytes, decoded.data(), matrix.cols);
+        ->decode(matrix.data + row * matrix.stride, decoded.data(), matrix.cols);
     return Numbers(decoded.begin(), decoded.end());
   }
 
@@ -64,7 +64,7 @@ class NaiveModel {
     for (int64_t row = 0; row < matrix.rows; ++row) {
       const double start = bias.empty() ? 0.0 : bias[row];
       out.push_back(start +
-                    format.dot(matrix.data + row * matrix.row_bytes, input.data(), matrix.cols));
+                    format.dot(matrix.data + row * matrix.stride, input.data(), matrix.cols));
     }
     return out;
   }
@@ -168,7 +168,7 @@ struct Subject {
 Subject Load(const std::string& path, const char* kernels = "") {
   Subject subject;
   subject.model = LoadModel(path).value();
-  subject.transformer = Transformer::Create(subject.model->config, subject.model->weights,
+  subject.transformer = Transformer::Create(subject.model->config, subject.model->packed.weights,
                                             *SelectKernels(kernels).value(), subject.pool.get(),
                                             kContext, kMaxRows, kMaxRows)
                             .value();

@@ -42,7 +42,7 @@ TEST(Weights, AWholeLlamaIsFoundAndTied) {
   EXPECT_EQ(weights.output.data, weights.embedding.data);
   EXPECT_EQ(weights.layers[2].down.rows, 64);
   EXPECT_EQ(weights.layers[2].down.cols, 128);
-  EXPECT_EQ(weights.layers[2].down.row_bytes, 128 / 32 * 34);
+  EXPECT_EQ(weights.layers[2].down.stride, 128 / 32 * 34);
   EXPECT_EQ(weights.layers[0].key.rows, 32);
   EXPECT_TRUE(weights.layers[0].query_bias.empty());
   EXPECT_TRUE(weights.rope_factors.empty());

@@ -32,10 +32,10 @@ TEST(ActivationsTest, KeepsBothFormsUnlessToldOtherwise) {
   x.Reshape(3, 70);
   EXPECT_EQ(x.tokens(), 3);
   EXPECT_EQ(x.width(), 70);
-  EXPECT_EQ(x.blocks_per_token(), 3);
+  EXPECT_EQ(x.blocks_per_token(), 4);  // whole pairs
   const ActivationView view = x.view();
-  EXPECT_EQ(x.values(2) - view.values, 2 * 3 * kActivationBlock);
-  EXPECT_EQ(x.blocks(2) - view.blocks, 2 * 3);
+  EXPECT_EQ(x.values(2) - view.values, 2 * 4 * kActivationBlock);
+  EXPECT_EQ(x.blocks(2) - view.blocks, 2 * 4);
   EXPECT_EQ(x.floats(2) - view.floats, 2 * 70);
 }
 

@@ -42,7 +42,8 @@ class AttentionOpTest : public OpsTest {
     }
     for (int i = 0; i < caches; ++i) {
       Cache cache;
-      for (const float x : RandomFloats(positions * shape.stride, 1.0f, &random_)) {
+      const int64_t whole = (positions + kKeyGroup - 1) / kKeyGroup * kKeyGroup;
+      for (const float x : RandomFloats(whole * shape.stride, 1.0f, &random_)) {
         cache.keys.push_back(FloatToHalf(x));
         cache.values.push_back(FloatToHalf(2 * x + 1));
       }
@@ -71,7 +72,8 @@ class AttentionOpTest : public OpsTest {
       for (int64_t i = 0; i < item.length; ++i) {
         double score = 0;
         for (int64_t d = 0; d < shape.head_width; ++d) {
-          score += query[d] * HalfToFloat(item.keys[i * shape.stride + kv + d]);
+          score += query[d] * HalfToFloat(item.keys[i / kKeyGroup * kKeyGroup * shape.stride +
+                                                    (kv + d) * kKeyGroup + i % kKeyGroup]);
         }
         const double weight = std::exp(score * shape.scale);
         total += weight;

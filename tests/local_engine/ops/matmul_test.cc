@@ -12,19 +12,25 @@ namespace {
 
 struct OwnedMatrix {
   Matrix matrix;
-  std::vector<uint8_t> bytes;
+  TestWeights packed;
   std::vector<float> decoded;
 };
 
 OwnedMatrix MakeMatrix(DType dtype, int64_t rows, int64_t cols, std::mt19937* random) {
   const QuantFormat* format = FindFormat(dtype);
   OwnedMatrix owned;
-  owned.bytes.resize(rows * format->RowBytes(cols));
+  std::vector<uint8_t> bytes(rows * format->RowBytes(cols));
   owned.decoded.resize(rows * cols);
   const std::vector<float> floats = RandomFloats(rows * cols, 1.0f, random);
-  format->encode(floats.data(), owned.bytes.data(), rows * cols);
-  format->decode(owned.bytes.data(), owned.decoded.data(), rows * cols);
-  owned.matrix = {dtype, rows, cols, owned.bytes.data(), format->RowBytes(cols)};
+  format->encode(floats.data(), bytes.data(), rows * cols);
+  format->decode(bytes.data(), owned.decoded.data(), rows * cols);
+  owned.packed = Pack(*format, bytes, rows, cols);
+  owned.matrix = {.dtype = dtype,
+                  .rows = rows,
+                  .cols = cols,
+                  .data = owned.packed.bytes.data(),
+                  .stride = owned.packed.stride,
+                  .packed = FindPackedFormat(dtype) != nullptr};
   return owned;
 }
 

@@ -33,13 +33,24 @@ TEST_P(RowsOpTest, EmbedPicksRowsOfAnyFormat) {
     std::vector<float> decoded(50 * 256);
     format->encode(floats.data(), bytes.data(), 50 * 256);
     format->decode(bytes.data(), decoded.data(), 50 * 256);
-    const Matrix table = {dtype, 50, 256, bytes.data(), format->RowBytes(256)};
+    const TestWeights packed = Pack(*format, bytes, 50, 256);
+    const Matrix rows = {.dtype = dtype,
+                         .rows = 50,
+                         .cols = 256,
+                         .data = bytes.data(),
+                         .stride = format->RowBytes(256)};
+    Matrix strips = rows;
+    strips.data = packed.bytes.data();
+    strips.stride = packed.stride;
+    strips.packed = FindPackedFormat(dtype) != nullptr;
     std::vector<int32_t> ids;
     for (int i = 0; i < 70; ++i) ids.push_back((i * 37) % 50);
-    std::vector<float> out(ids.size() * 256);
-    Embed(context(), table, ids, out.data());
-    for (size_t i = 0; i < ids.size(); ++i) {
-      ASSERT_EQ(std::memcmp(&out[i * 256], &decoded[ids[i] * 256], 256 * sizeof(float)), 0) << i;
+    for (const Matrix& table : {rows, strips}) {
+      std::vector<float> out(ids.size() * 256);
+      Embed(context(), table, ids, out.data());
+      for (size_t i = 0; i < ids.size(); ++i) {
+        ASSERT_EQ(std::memcmp(&out[i * 256], &decoded[ids[i] * 256], 256 * sizeof(float)), 0) << i;
+      }
     }
   }
 }
@@ -113,16 +124,30 @@ TEST_P(RowsOpTest, RopeTurnsEachTokenByItsOwnPosition) {
   EXPECT_EQ(x, expected);
 }
 
-TEST_P(RowsOpTest, AddAndStoreHalfCoverAllElements) {
+TEST_P(RowsOpTest, AddCoversAllElements) {
   const int64_t n = 30001;
   std::vector<float> x = RandomFloats(n, 2.0f, &random_);
   const std::vector<float> y = RandomFloats(n, 2.0f, &random_), before = x;
   AddInPlace(context(), x.data(), y.data(), n);
-  std::vector<uint16_t> halves(n);
-  StoreHalf(context(), x.data(), halves.data(), n);
-  for (int64_t i = 0; i < n; ++i) {
-    ASSERT_EQ(x[i], before[i] + y[i]);
-    ASSERT_EQ(halves[i], FloatToHalf(x[i]));
+  for (int64_t i = 0; i < n; ++i) ASSERT_EQ(x[i], before[i] + y[i]);
+}
+
+TEST_P(RowsOpTest, KeysGoIntoGroupsAndValuesIntoRows) {
+  const int64_t stride = 34, first = 5, count = 300;
+  const std::vector<float> key = RandomFloats(count * stride, 2.0f, &random_);
+  const std::vector<float> value = RandomFloats(count * stride, 2.0f, &random_);
+  constexpr uint16_t kUntouched = 0x7bcd;
+  std::vector<uint16_t> keys(320 * stride, kUntouched), values(320 * stride, kUntouched);
+  StoreKeysAndValues(context(), stride, first, count, key.data(), value.data(), keys.data(),
+                     values.data());
+  for (int64_t p = 0; p < 320; ++p) {
+    const bool written = p >= first && p < first + count;
+    for (int64_t d = 0; d < stride; ++d) {
+      const int64_t from = (p - first) * stride + d;
+      ASSERT_EQ(keys[p / 16 * 16 * stride + d * 16 + p % 16],
+                written ? FloatToHalf(key[from]) : kUntouched);
+      ASSERT_EQ(values[p * stride + d], written ? FloatToHalf(value[from]) : kUntouched);
+    }
   }
 }
 
