@@ -8,6 +8,7 @@
 #include "local_engine/base/sha256.h"
 #include "local_engine/base/usable_cpus.h"
 #include "local_engine/kernels/dispatch.h"
+#include "local_engine/model/cache_writer.h"
 #include "local_engine/model/memory.h"
 #include "local_engine/model/model.h"
 #include "local_engine/quant/formats.h"
@@ -56,7 +57,7 @@ ModelInfo Describe(const std::string& path, const Model& model, const SchedulerO
                                           : std::filesystem::path(path).filename().string();
   info.architecture = model.config.architecture->name;
   info.quantization = FindFormat(MainDType(file))->name;
-  info.fingerprint = file.Fingerprint();
+  info.fingerprint = model.fingerprint;
   if (model.chat_template.ok()) info.template_name = (*model.chat_template)->name();
   const absl::StatusOr<std::string_view> text = file.GetString("tokenizer.chat_template");
   if (text.ok()) info.template_hash = Sha256Hex(*text);
@@ -76,11 +77,18 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
  public:
   LocalEngine(ModelInfo info, std::shared_ptr<const Model> model,
               std::shared_ptr<Scheduler> scheduler)
-      : info_(std::move(info)), model_(std::move(model)), scheduler_(std::move(scheduler)) {}
+      : info_(std::move(info)),
+        model_(std::move(model)),
+        scheduler_(std::move(scheduler)),
+        cache_writer_(model_) {}
   ~LocalEngine() override { scheduler_->Stop(); }
 
   const ModelInfo& info() const override { return info_; }
-  EngineStats stats() const override { return scheduler_->stats(); }
+  EngineStats stats() const override {
+    EngineStats stats = scheduler_->stats();
+    stats.packed_cache = cache_writer_.state();
+    return stats;
+  }
 
   std::vector<int32_t> Tokenize(std::string_view text, bool parse_special) const override {
     std::vector<int32_t> ids;
@@ -117,6 +125,7 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
   const ModelInfo info_;
   const std::shared_ptr<const Model> model_;
   const std::shared_ptr<Scheduler> scheduler_;
+  CacheWriter cache_writer_;
 };
 
 // What the scheduler is started with, but for the context.
@@ -147,7 +156,7 @@ absl::StatusOr<int> ChooseContext(const EngineOptions& options, const Model& mod
                      .sessions = scheduling.max_sessions,
                      .rows = scheduling.prefill_chunk + scheduling.max_sessions,
                      .threads = scheduling.threads,
-                     .weights = static_cast<int64_t>(model.packed.memory.size()),
+                     .weights = static_cast<int64_t>(model.packed.memory.bytes.size()),
                      .kernels = scheduling.kernels},
                     least, options.max_memory_bytes);
 }
@@ -162,7 +171,8 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   if (!status.ok()) return status;
   absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.kernels);
   if (!kernels.ok()) return kernels.status();
-  absl::StatusOr<std::shared_ptr<const Model>> model = LoadModel(path);
+  absl::StatusOr<std::shared_ptr<const Model>> model =
+      LoadModel(path, {.packed_cache = options.packed_cache});
   if (!model.ok()) return model.status();
   SchedulerOptions scheduling = Scheduling(options, *kernels);
   const absl::StatusOr<int> context = ChooseContext(options, **model, scheduling);

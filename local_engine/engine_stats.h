@@ -4,11 +4,12 @@
 #define NEARFAR_LOCAL_ENGINE_ENGINE_STATS_H_
 
 #include <cstdint>
+#include <string>
 
 namespace nearfar {
 
-// Counters since Open. Monotonic except the live_* ones. They are up to date when OnDone of a
-// generation is called: what that generation held is no longer counted then.
+// Counters since Open, and one word. Monotonic except the live_* ones. They are up to date when
+// OnDone of a generation is called: what that generation held is no longer counted then.
 struct EngineStats {
   int live_sessions = 0;
   int live_generations = 0;          // asked for and not yet ended
@@ -18,6 +19,9 @@ struct EngineStats {
   int64_t layers_computed = 0;       // a layer counts once a pass, whatever the number of rows
   int64_t generations_finished = 0;  // ended for any reason but cancellation
   int64_t generations_cancelled = 0;
+  // Of the packed weights' file beside the model's: "mapped" or "read" where this start used it,
+  // "writing" and then "written" where the next one will, "off", or why there is none.
+  std::string packed_cache = {};
 };
 
 }  // namespace nearfar

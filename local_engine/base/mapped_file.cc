@@ -8,29 +8,43 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "local_engine/base/aligned_buffer.h"
+#include "local_engine/base/descriptor.h"
 
 namespace nearfar {
 namespace {
 
-// Closes the descriptor of a file that is not mapped after all.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int Release() { return std::exchange(fd_, -1); }
+void* Map(int fd, size_t bytes) { return mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0); }
 
- private:
-  int fd_;
-};
+// At a multiple of a huge page, where the system can put huge pages of the file as they are.
+void* MapForHugePages(int fd, size_t bytes) {
+  constexpr size_t kAround = AlignedBuffer::kHugePageBytes;
+  const size_t reserved = bytes + kAround;
+  void* around =
+      mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (around == MAP_FAILED) return MAP_FAILED;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(around);
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t start = (begin + kAround - 1) / kAround * kAround;
+  const uintptr_t end = (start + bytes + page - 1) / page * page;
+  void* pages =
+      mmap(reinterpret_cast<void*>(start), bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
+  if (pages == MAP_FAILED) {
+    munmap(around, reserved);
+    return MAP_FAILED;
+  }
+  madvise(pages, bytes, MADV_HUGEPAGE);  // a hint
+  if (start > begin) munmap(around, start - begin);
+  if (begin + reserved > end) munmap(reinterpret_cast<void*>(end), begin + reserved - end);
+  return pages;
+}
 
 }  // namespace
 
@@ -50,14 +64,15 @@ absl::StatusOr<MappedFile::Stamp> MappedFile::ReadStamp(int fd, const std::strin
   return Stamp{info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
 
-absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path,
+                                                             Pages wanted) {
   // O_NONBLOCK: a pipe in the file's place must not hold the caller.
   Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
   const absl::StatusOr<Stamp> stamp = ReadStamp(file.get(), path);
   if (!stamp.ok()) return stamp.status();
   const size_t size = static_cast<size_t>(stamp->bytes);
-  void* pages = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* pages = wanted == Pages::kHuge ? MapForHugePages(file.get(), size) : Map(file.get(), size);
   if (pages == MAP_FAILED) return absl::ErrnoToStatus(errno, absl::StrCat("cannot map ", path));
   const auto bytes = absl::MakeConstSpan(static_cast<const uint8_t*>(pages), size);
   return std::unique_ptr<MappedFile>(new MappedFile(path, file.Release(), *stamp, bytes));
@@ -74,6 +89,26 @@ void MappedFile::ReleasePages(absl::Span<const uint8_t> part) const {
   const uintptr_t begin = (from + page - 1) / page * page;
   const uintptr_t end = (from + part.size()) / page * page;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+// By what the system tells of the mapping: "7f00-7f80 r--p ..." and then lines as "Rss:  64 kB".
+bool MappedFile::HasHugePages() const {
+  std::ifstream mappings("/proc/self/smaps");
+  const std::string start =
+      absl::StrCat(absl::Hex(reinterpret_cast<uintptr_t>(bytes_.data())), "-");
+  std::string line;
+  while (std::getline(mappings, line) && !absl::StartsWith(line, start)) {
+  }
+  int64_t present = 0, huge = 0;  // KiB
+  while (std::getline(mappings, line) && !absl::StartsWith(line, "VmFlags:")) {
+    std::istringstream words(line);
+    std::string name;
+    int64_t kibibytes = 0;
+    words >> name >> kibibytes;
+    if (name == "Rss:") present = kibibytes;
+    if (name == "FilePmdMapped:") huge = kibibytes;
+  }
+  return huge > present / 2;
 }
 
 absl::Status MappedFile::CheckUnchanged() const {

@@ -17,14 +17,25 @@ namespace nearfar {
 // shows, and what is cut off it ends the process that reads there (SIGBUS).
 class MappedFile {
  public:
+  // kHuge: on a boundary of a huge page, and with a hint that such pages are wanted. Whether they
+  // are there depends on the system and the filesystem: see HasHugePages.
+  enum class Pages { kUsual, kHuge };
+
   // Errors: NotFound, PermissionDenied, InvalidArgument (a directory, or an empty file).
-  static absl::StatusOr<std::unique_ptr<MappedFile>> Open(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<MappedFile>> Open(const std::string& path,
+                                                          Pages wanted = Pages::kUsual);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
   absl::Span<const uint8_t> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  // Of the last write before Open, in nanoseconds since 1970.
+  int64_t modified() const { return stamp_.seconds * 1'000'000'000 + stamp_.nanoseconds; }
+  // The open file, for fstat and pread; the object's own.
+  int descriptor() const { return fd_; }
+  // Whether most of the bytes that were read through this mapping by now are in huge pages.
+  bool HasHugePages() const;
 
   // Takes the pages that lie wholly within `part` out of this process's memory, until they are read
   // again.

@@ -51,6 +51,7 @@ class GgufFile {
   uint32_t version() const { return version_; }
   int64_t file_bytes() const { return static_cast<int64_t>(file_->bytes().size()); }
   int64_t data_offset() const { return data_offset_; }
+  const MappedFile& mapped() const { return *file_; }
   // Errors as MappedFile has them; to be asked once all that is decoded at the start has been read.
   absl::Status CheckUnchanged() const { return file_->CheckUnchanged(); }
   // See MappedFile.

@@ -19,7 +19,34 @@ absl::Status CheckVocabulary(const Model& model) {
       " rows, but tokenizer.ggml.tokens has ", tokens, " entries; they must agree"));
 }
 
-absl::Status LoadParts(const std::string& path, Model* model) {
+absl::Status Pack(ThreadPool* pool, Model* model) {
+  absl::StatusOr<PackedWeights> packed = PackWeights(model->weights, *model->file, pool);
+  if (packed.ok()) model->packed = *std::move(packed);
+  return packed.status();
+}
+
+// From the cache; or else packs them, and says what becomes of the cache.
+absl::Status FindPacked(const LoadOptions& options, Model* model) {
+  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(UsableCpus());
+  if (!pool.ok()) return pool.status();
+  const int64_t bytes = PackedBytes(model->weights);
+  if (!options.packed_cache || bytes < PackedCache::kLeastBytes) {
+    model->packed_cache = options.packed_cache ? "of no use, there is little to pack" : "off";
+    return Pack(pool->get(), model);
+  }
+  auto cache = std::make_unique<PackedCache>(model->file->mapped(), model->fingerprint, bytes);
+  absl::StatusOr<PackedMemory> memory = cache->Read(pool->get());
+  if (memory.ok()) {
+    model->packed_cache = memory->file != nullptr ? "mapped" : "read";
+    model->packed = PlacePackedWeights(model->weights, *std::move(memory));
+    return absl::OkStatus();
+  }
+  model->packed_cache = "writing";
+  model->cache_to_write = std::move(cache);
+  return Pack(pool->get(), model);
+}
+
+absl::Status LoadParts(const std::string& path, const LoadOptions& options, Model* model) {
   absl::StatusOr<std::unique_ptr<GgufFile>> file = GgufFile::Open(path);
   if (!file.ok()) return file.status();
   model->file = *std::move(file);
@@ -37,19 +64,18 @@ absl::Status LoadParts(const std::string& path, Model* model) {
   if (!fits.ok()) return fits;
   const absl::Status held = CheckWeightsFit(PackedBytes(model->weights));
   if (!held.ok()) return held;
-  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(UsableCpus());
-  if (!pool.ok()) return pool.status();
-  absl::StatusOr<PackedWeights> packed = PackWeights(model->weights, *model->file, pool->get());
-  if (!packed.ok()) return packed.status();
-  model->packed = *std::move(packed);
+  model->fingerprint = model->file->Fingerprint();
+  const absl::Status packed = FindPacked(options, model);
+  if (!packed.ok()) return packed;
   return model->file->CheckUnchanged();
 }
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path,
+                                                       const LoadOptions& options) {
   auto model = std::make_shared<Model>();
-  absl::Status status = LoadParts(path, model.get());
+  absl::Status status = LoadParts(path, options, model.get());
   if (status.ok()) return model;
   if (absl::StrContains(status.message(), path)) return status;
   return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));

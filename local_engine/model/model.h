@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "local_engine/gguf/gguf_file.h"
 #include "local_engine/model/config.h"
+#include "local_engine/model/packed_cache.h"
 #include "local_engine/model/packed_weights.h"
 #include "local_engine/model/weights.h"
 #include "local_engine/tokenizer/chat_template.h"
@@ -21,17 +22,26 @@ namespace nearfar {
 struct Model {
   std::unique_ptr<GgufFile> file;
   ModelConfig config;
-  ModelWeights weights;  // as they stand in the file
-  PackedWeights packed;  // as they are computed with
+  ModelWeights weights;      // as they stand in the file
+  PackedWeights packed;      // as they are computed with
+  std::string fingerprint;   // GgufFile::Fingerprint of the file
+  std::string packed_cache;  // EngineStats::packed_cache at the start
+  // Where the packed weights should go, so that the next start finds them; or null.
+  std::unique_ptr<const PackedCache> cache_to_write;
   std::unique_ptr<const Tokenizer> tokenizer;
   // A base model has no chat template, or one that is not known: it still completes raw text.
   absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat_template;
 };
 
-// Errors: those of GgufFile::Open, ReadModelConfig, FindWeights, MakeTokenizer, CheckWeightsFit and
-// PackWeights; InvalidArgument (the tokenizer's vocabulary is not that of the embedding);
-// Unavailable (the file was written to meanwhile).
-absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path);
+struct LoadOptions {
+  bool packed_cache = true;  // EngineOptions::packed_cache
+};
+
+// Reads the packed cache, but does not write it. Errors: those of GgufFile::Open, ReadModelConfig,
+// FindWeights, MakeTokenizer, CheckWeightsFit and PackWeights; InvalidArgument (the tokenizer's
+// vocabulary is not that of the embedding); Unavailable (the file was written to meanwhile).
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path,
+                                                       const LoadOptions& options = {});
 
 }  // namespace nearfar
 

@@ -58,19 +58,30 @@ int64_t PackedBytes(const ModelWeights& weights) {
 
 absl::StatusOr<PackedWeights> PackWeights(const ModelWeights& weights, const GgufFile& file,
                                           ThreadPool* pool) {
-  PackedWeights packed{.weights = weights, .memory = {}};
-  absl::StatusOr<AlignedBuffer> memory = AlignedBuffer::Create(PackedBytes(weights));
-  if (!memory.ok()) return memory.status();
-  packed.memory = *std::move(memory);
-  uint8_t* next = packed.memory.data();
+  absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(PackedBytes(weights));
+  if (!buffer.ok()) return buffer.status();
+  PackedMemory memory{.own = *std::move(buffer), .file = nullptr, .bytes = {}};
+  memory.bytes = {memory.own.data(), memory.own.size()};
+  uint8_t* next = memory.own.data();
+  ModelWeights unpacked = weights;
+  for (const Matrix* from : PackedMatrices(&unpacked)) {
+    PackMatrix(*from, pool, next);
+    file.ReleasePages({from->data, static_cast<size_t>(from->rows * from->stride)});
+    next += BytesOf(*from);
+  }
+  return PlacePackedWeights(weights, std::move(memory));
+}
+
+PackedWeights PlacePackedWeights(const ModelWeights& weights, PackedMemory memory) {
+  PackedWeights packed{.weights = weights, .memory = std::move(memory)};
+  assert(static_cast<int64_t>(packed.memory.bytes.size()) == PackedBytes(weights));
+  const uint8_t* next = packed.memory.bytes.data();
   for (Matrix* matrix : PackedMatrices(&packed.weights)) {
-    const Matrix from = *matrix;
-    PackMatrix(from, pool, next);
-    file.ReleasePages({from.data, static_cast<size_t>(from.rows * from.stride)});
+    const int64_t bytes = BytesOf(*matrix);
     matrix->data = next;
-    matrix->stride = FindPackedFormat(from.dtype)->StripBytes(from.cols);
+    matrix->stride = FindPackedFormat(matrix->dtype)->StripBytes(matrix->cols);
     matrix->packed = true;
-    next += BytesOf(from);
+    next += bytes;
   }
   if (weights.embedding.data == weights.output.data) {
     packed.weights.embedding = packed.weights.output;

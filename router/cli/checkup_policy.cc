@@ -130,7 +130,9 @@ std::optional<PolicyConfig> CheckPolicy(const std::string& name, Findings* findi
 
 std::shared_ptr<Engine> CheckNear(const PolicyConfig& config, const std::string& model,
                                   Findings* findings) {
-  const auto engine = OpenEngine(model.empty() ? config.near.model : model, {});
+  // A checkup writes nothing.
+  const auto engine =
+      OpenEngine(model.empty() ? config.near.model : model, {.packed_cache = false});
   if (!engine.ok()) {
     findings->push_back({Verdict::kFail, "near model", std::string(engine.status().message()),
                          "without it every question goes far, or fails"});

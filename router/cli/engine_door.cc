@@ -49,6 +49,8 @@ void EngineFlags::Declare(CLI::App* app) {
       ->check([](const std::string& name) {
         return std::string(Engine::CheckKernels(name).message());
       });
+  app->add_flag("!--no-packed-cache", packed_cache,
+                "Do not read or write the packed weights in a file beside the model's");
 }
 
 absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
@@ -59,6 +61,7 @@ absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
   options.threads = flags.threads;
   options.context_tokens = flags.context_tokens;
   options.kernels = flags.kernels;
+  options.packed_cache = flags.packed_cache;
   options.max_sessions = 1;  // a person asks one thing at a time
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);
   if (engine.ok() || absl::StrContains(engine.status().message(), *path)) return engine;

@@ -20,6 +20,7 @@ struct EngineFlags {
   int threads = 0;
   int context_tokens = 0;
   std::string kernels;
+  bool packed_cache = true;
 
   void Declare(CLI::App* app);
 };

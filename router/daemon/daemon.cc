@@ -76,7 +76,8 @@ std::string NearText(const Engine* engine) {
   if (engine == nullptr) return "no near model";
   const ModelInfo& info = engine->info();
   return absl::StrCat("model ", info.path, ", kernels ", info.kernels, ", ", info.threads,
-                      info.threads == 1 ? " thread" : " threads");
+                      info.threads == 1 ? " thread" : " threads", ", packed cache ",
+                      engine->stats().packed_cache);
 }
 
 // For the log: what decides here.
@@ -113,6 +114,7 @@ absl::Status Daemon::OpenNear() {
   options.context_tokens = config_.context_tokens;
   options.max_sessions = config_.max_sessions;
   options.kernels = config_.kernels;
+  options.packed_cache = config_.packed_cache;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(config_.model_path, options);
   if (!engine.ok()) {
     // Its options are keys of the same names here.

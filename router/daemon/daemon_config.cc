@@ -259,6 +259,7 @@ class Reader {
     config_.max_sessions =
         Whole(model.has_max_sessions(), model.max_sessions(), 1, 256, 4, "model.max_sessions");
     config_.kernels = model.kernels();
+    config_.packed_cache = !model.has_packed_cache() || model.packed_cache();
     // Also where the environment chooses them.
     const absl::Status kernels = Engine::CheckKernels(config_.kernels);
     if (!kernels.ok()) Wrong("model.kernels", std::string(kernels.message()));

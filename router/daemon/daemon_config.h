@@ -36,6 +36,7 @@ struct DaemonConfig {
   int context_tokens = 0;
   int max_sessions = 4;
   std::string kernels;
+  bool packed_cache = true;
 
   std::string policy_path;                       // "" = no router
   std::vector<std::string> policy_search_paths;  // for presets and calibrations

@@ -4,8 +4,9 @@
 //   NAME]
 //
 // Prints one line of JSON: {"model", "kernels", "threads", "prefill_tokens_per_s",
-// "decode_tokens_per_s", "load_s", "peak_rss_mib"}; medians over the runs. scripts/bench_peer.sh
-// sets it beside the peer.
+// "decode_tokens_per_s", "load_s", "first_token_s", "packed_cache", "peak_rss_mib"}; medians over
+// the runs, but the first token is that of a one-word prompt, counted from before the load.
+// scripts/bench_peer.sh sets it beside the peer.
 
 #include <sys/resource.h>
 #include <sysexits.h>
@@ -156,6 +157,11 @@ int Main(int argc, char** argv) {
   const auto engine = Engine::Open(settings.model, settings.engine);
   if (!engine.ok()) return Fail(engine.status());
   const double load_seconds = SecondsSince(start);
+  if (const auto word = Generate(**engine, TextIds(**engine, 1), 1); !word.ok()) {
+    return Fail(word.status());
+  }
+  const double first_token_seconds = SecondsSince(start);
+  const std::string packed_cache = (*engine)->stats().packed_cache;
   std::vector<double> prefill;
   std::vector<double> decode;
   // One warm-up: pages in, threads started.
@@ -171,9 +177,10 @@ int Main(int argc, char** argv) {
   std::printf(
       "{\"side\": \"nearfar\", \"model\": \"%s\", \"kernels\": \"%s\", \"threads\": %d, "
       "\"prefill_tokens_per_s\": %.2f, \"decode_tokens_per_s\": %.2f, \"load_s\": %.3f, "
-      "\"peak_rss_mib\": %.1f}\n",
+      "\"first_token_s\": %.3f, \"packed_cache\": \"%s\", \"peak_rss_mib\": %.1f}\n",
       (*engine)->info().name.c_str(), (*engine)->info().kernels.c_str(), (*engine)->info().threads,
-      Median(prefill), Median(decode), load_seconds, PeakRssMib());
+      Median(prefill), Median(decode), load_seconds, first_token_seconds, packed_cache.c_str(),
+      PeakRssMib());
   return 0;
 }
 

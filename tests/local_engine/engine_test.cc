@@ -5,6 +5,8 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
@@ -16,6 +18,7 @@
 #include "local_engine/gguf/gguf_file.h"
 #include "local_engine/quant/formats.h"
 #include "tests/testing/recording_sink.h"
+#include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_engine.h"
 
 namespace nearfar {
@@ -105,6 +108,37 @@ TEST(EngineInfo, AFileWithoutANameIsCalledByItsOwn) {
 TEST(EngineInfo, ThreadsDefaultToTheCpusOfThisProcess) {
   const auto engine = Engine::Open(testing::WriteTinyModel({}), {}).value();
   EXPECT_GE(engine->info().threads, 1);
+}
+
+// ---- The second start.
+
+std::string WriteModelWorthACache(const testing::TempDir& folder) {
+  const std::vector<uint8_t> bytes =
+      testing::TinyModelBytes({.weights = DType::kQ8_0, .tied_embeddings = false, .layers = 40});
+  std::ofstream(folder.File("model.gguf"), std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<int64_t>(bytes.size()));
+  return folder.File("model.gguf");
+}
+
+TEST(EnginePackedCache, GivesTheSameLogits) {
+  const testing::TempDir folder;
+  const std::string path = WriteModelWorthACache(folder);
+  const std::vector<int32_t> prompt = SomePrompt(20);
+  const auto logits = [&](const char* state) {
+    const auto engine = Engine::Open(path, {.threads = 1}).value();
+    EXPECT_THAT(engine->stats().packed_cache, ::testing::MatchesRegex(state));
+    return engine->Logits(prompt).value();
+  };
+  const std::vector<float> first = logits("writing|written");
+  EXPECT_EQ(first, logits("mapped|read"));
+}
+
+TEST(EnginePackedCache, IsAnOption) {
+  const testing::TempDir folder;
+  const std::string path = WriteModelWorthACache(folder);
+  EXPECT_EQ(Engine::Open(path, {.threads = 1, .packed_cache = false}).value()->stats().packed_cache,
+            "off");
+  EXPECT_FALSE(std::filesystem::exists(path + ".packed"));
 }
 
 // ---- What it refuses.

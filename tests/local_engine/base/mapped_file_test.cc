@@ -7,9 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <string>
+
+#include "local_engine/base/aligned_buffer.h"
 
 namespace nearfar {
 namespace {
@@ -55,6 +58,33 @@ TEST(MappedFileTest, NoticesAWriteButNotAnotherFileOfItsName) {
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
   EXPECT_EQ((*touched)->CheckUnchanged().code(), absl::StatusCode::kUnavailable);
   std::remove(path.c_str());
+}
+
+TEST(MappedFileTest, TellsWhenItWasWritten) {
+  const std::string path = WriteFile("dated", "one");
+  const timespec times[] = {{9, 9}, {7, 5}};
+  ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  EXPECT_EQ(MappedFile::Open(path).value()->modified(), 7'000'000'005);
+  std::remove(path.c_str());
+}
+
+TEST(MappedFileTest, StandsWhereHugePagesCouldBe) {
+  std::string content((3 << 20) + 5, 'a');
+  content.back() = 'z';
+  const std::string path = WriteFile("large", content);
+  const auto file = MappedFile::Open(path, MappedFile::Pages::kHuge).value();
+  std::remove(path.c_str());
+  const absl::Span<const uint8_t> bytes = file->bytes();
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(bytes.data()) % AlignedBuffer::kHugePageBytes, 0u);
+  EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), content.begin(), content.end()));
+}
+
+TEST(MappedFileTest, HasNoHugePagesOfASmallFile) {
+  const std::string path = WriteFile("small", "text");
+  const auto file = MappedFile::Open(path, MappedFile::Pages::kHuge).value();
+  std::remove(path.c_str());
+  EXPECT_EQ(file->bytes()[0], 't');
+  EXPECT_FALSE(file->HasHugePages());
 }
 
 TEST(MappedFileTest, SaysThatAFileIsMissing) {

@@ -68,7 +68,7 @@ TEST(PackedWeights, AreTheFilesWeights) {
       const Packed packed = Pack({.weights = weights}, threads);
       ExpectSameLayers(packed);
       ExpectSameRows(packed.before.output, packed.after.weights.output);
-      EXPECT_EQ(static_cast<int64_t>(packed.after.memory.size()), PackedBytes(packed.before));
+      EXPECT_EQ(static_cast<int64_t>(packed.after.memory.bytes.size()), PackedBytes(packed.before));
     }
   }
 }
@@ -88,7 +88,7 @@ TEST(PackedWeights, AnEmbeddingOfItsOwnStaysInTheFile) {
 
 TEST(PackedWeights, FloatsAreReadWhereTheyAre) {
   const Packed packed = Pack({.weights = DType::kF16}, 1);
-  EXPECT_EQ(packed.after.memory.size(), 0u);
+  EXPECT_EQ(packed.after.memory.bytes.size(), 0u);
   EXPECT_EQ(packed.after.weights.layers[1].up.data, packed.before.layers[1].up.data);
 }
 

@@ -47,6 +47,7 @@ TEST_F(DaemonConfigTest, AShortFileTakesTheDefaults) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_TRUE(config->serve_router);
   EXPECT_FALSE(config->serve_inference);
+  EXPECT_TRUE(config->packed_cache);
   EXPECT_EQ(config->policy->name, "test");
   EXPECT_EQ(config->policy_path, folder_.File("policy.yaml"));
   EXPECT_EQ(config->max_active, 64);
@@ -66,7 +67,8 @@ listen:
     tls: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt}
   - {address: "[::]:7444", allow_plaintext_network: true}
 serve: {router: true, inference: true}
-model: {path: model.gguf, threads: 2, context_tokens: 1024, max_sessions: 8, kernels: scalar}
+model: {path: model.gguf, threads: 2, context_tokens: 1024, max_sessions: 8, kernels: scalar,
+        packed_cache: false}
 policy: policy.yaml
 state_dir: state
 price: {input_usd_per_mtok: 0.25, output_usd_per_mtok: 1.5}
@@ -84,6 +86,7 @@ drain_seconds: 2.5
   EXPECT_EQ(config->context_tokens, 1024);
   EXPECT_EQ(config->max_sessions, 8);
   EXPECT_EQ(config->kernels, "scalar");
+  EXPECT_FALSE(config->packed_cache);
   EXPECT_EQ(config->state_dir, folder_.File("state"));
   EXPECT_EQ(config->input_usd_per_mtok, 0.25);
   EXPECT_EQ(config->output_usd_per_mtok, 1.5);
