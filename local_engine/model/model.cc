@@ -21,8 +21,9 @@ absl::Status CheckVocabulary(const Model& model) {
 
 absl::Status Pack(ThreadPool* pool, Model* model) {
   absl::StatusOr<PackedWeights> packed = PackWeights(model->weights, *model->file, pool);
-  if (packed.ok()) model->packed = *std::move(packed);
-  return packed.status();
+  if (!packed.ok()) return packed.status();
+  model->packed = *std::move(packed);
+  return absl::OkStatus();
 }
 
 // From the cache; or else packs them, and says what becomes of the cache.

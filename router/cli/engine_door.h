@@ -19,7 +19,7 @@ namespace nearfar::cli {
 struct EngineFlags {
   int threads = 0;
   int context_tokens = 0;
-  std::string kernels;
+  std::string kernels = {};
   bool packed_cache = true;
 
   void Declare(CLI::App* app);
