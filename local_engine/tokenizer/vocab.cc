@@ -76,6 +76,11 @@ TokenType GivenType(const VocabSource& source, int64_t id) {
   return source.types.empty() ? TokenType::kNormal : static_cast<TokenType>(source.types[id]);
 }
 
+bool IsJoined(std::string_view text, std::string_view first, std::string_view second) {
+  return text.size() == first.size() + second.size() && text.substr(0, first.size()) == first &&
+         text.substr(first.size()) == second;
+}
+
 bool IsSpecial(TokenType type) {
   return type == TokenType::kControl || type == TokenType::kUnknown ||
          type == TokenType::kUserDefined;
@@ -198,6 +203,15 @@ void Vocab::IndexTokens() {
 
 absl::Status Vocab::AddMerges(const VocabSource& source, const TextIndex& index) {
   merges_.reserve(source.merges.size());
+  const auto id_of = [&](std::string_view text) -> int64_t {
+    const auto found = index.find(text);
+    return found == index.end() ? -1 : found->second;
+  };
+  const auto is_word = [&](int64_t id) {
+    return id >= 0 && GivenType(source, id) == TokenType::kNormal;
+  };
+  const auto tokens = static_cast<int64_t>(source.tokens.size());
+  int64_t result = 0;
   std::string joined;
   for (size_t i = 0; i < source.merges.size(); ++i) {
     const std::string_view text = source.merges[i];
@@ -209,21 +223,21 @@ absl::Status Vocab::AddMerges(const VocabSource& source, const TextIndex& index)
     if (space == std::string_view::npos || space + 1 == text.size()) {
       return refuse("not two texts with a space between them");
     }
-    joined.assign(text.substr(0, space));
-    joined.append(text.substr(space + 1));
-    const auto left = index.find(text.substr(0, space));
-    const auto right = index.find(text.substr(space + 1));
-    const auto result = index.find(joined);
-    const auto is_word = [&](TextIndex::const_iterator token) {
-      return token != index.end() && GivenType(source, token->second) == TokenType::kNormal;
-    };
+    const std::string_view first = text.substr(0, space), second = text.substr(space + 1);
+    const int64_t left = id_of(first);
+    const int64_t right = id_of(second);
+    // Most files list the merges in the order of the tokens that they make.
+    if (++result >= tokens || !IsJoined(source.tokens[result], first, second)) {
+      joined.assign(first).append(second);
+      result = id_of(joined);
+    }
     if (!is_word(left)) return refuse("the left text is no normal token");
     if (!is_word(right)) return refuse("the right text is no normal token");
     if (!is_word(result)) return refuse("the joined text is no normal token");
     // Normal for the file but control here, as Qwen2.5's "</s>": plain text is not joined to it.
-    if (types_[result->second] == TokenType::kControl) continue;
-    merges_.try_emplace(MergeKey(left->second, right->second),
-                        Merge{static_cast<int32_t>(i), result->second});
+    if (types_[result] == TokenType::kControl) continue;
+    merges_.try_emplace(MergeKey(static_cast<int32_t>(left), static_cast<int32_t>(right)),
+                        Merge{static_cast<int32_t>(i), static_cast<int32_t>(result)});
   }
   return absl::OkStatus();
 }

@@ -107,6 +107,22 @@ TEST(VocabTest, WhatPromptsAreBuiltWithIsControlWhateverItsType) {
   }
 }
 
+TEST(VocabTest, MergesMayStandInAnyOrder) {
+  VocabSource source;
+  source.tokens = {"a", "b", "c", "ab", "bc"};
+  for (const bool in_order : {true, false}) {
+    source.merges = in_order ? std::vector<std::string_view>{"a b", "b c"}
+                             : std::vector<std::string_view>{"b c", "a b"};
+    const Vocab vocab = Vocab::Create(source).value();
+    ASSERT_NE(vocab.FindMerge(0, 1), nullptr);
+    ASSERT_NE(vocab.FindMerge(1, 2), nullptr);
+    EXPECT_EQ(vocab.FindMerge(0, 1)->result, 3);
+    EXPECT_EQ(vocab.FindMerge(0, 1)->rank, in_order ? 0 : 1);
+    EXPECT_EQ(vocab.FindMerge(1, 2)->result, 4);
+    EXPECT_EQ(vocab.FindMerge(1, 2)->rank, in_order ? 1 : 0);
+  }
+}
+
 // The merges of Qwen2.5 join "</s" and ">", though its file gives the joined token no type.
 TEST(VocabTest, MergesDoNotMakeWhatIsControl) {
   VocabSource source;
