@@ -14,8 +14,10 @@ set(NEARFAR_PUBLIC_HEADERS
     cloud_client/options.h
     local_engine/engine.h
     local_engine/engine_stats.h
+    local_engine/limits.h
     local_engine/sampling_options.h
     local_engine/session.h
+    local_engine/speed.h
     local_engine/token.h
     policies/decision.h
     policies/estimators/calibration.h

@@ -64,6 +64,12 @@ ModelInfo Describe(const std::string& path, const Model& model, const SchedulerO
   info.kernels = options.kernels->name;
   info.parameters = CountParameters(file);
   info.file_bytes = file.file_bytes();
+  const TokenCost cost = CostOfToken(model.packed.weights);
+  info.weight_bytes = cost.bytes;
+  info.layer_weights = cost.layer_elements;
+  info.output_weights = cost.output_elements;
+  info.kv_bytes_per_position =
+      static_cast<int64_t>(KvCacheBytes(model.config, kKeyGroup) / kKeyGroup);
   info.context_tokens = options.context;
   info.trained_context_tokens = model.config.trained_context;
   info.vocabulary = model.weights.vocabulary();

@@ -66,6 +66,13 @@ struct ModelInfo {
   std::string kernels;        // name of the kernel table in use
   int64_t parameters = 0;
   int64_t file_bytes = 0;
+  // What computing one token takes (speed.h): bytes of all matrices as the kernels read them, but
+  // of an embedding that is not the output too, which gives one row; their elements, those of the
+  // output apart; bytes of keys and values of one position.
+  int64_t weight_bytes = 0;
+  int64_t layer_weights = 0;
+  int64_t output_weights = 0;
+  int64_t kv_bytes_per_position = 0;
   int context_tokens = 0;  // of a session
   int trained_context_tokens = 0;
   int vocabulary = 0;

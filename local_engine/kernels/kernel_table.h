@@ -99,6 +99,8 @@ struct RopeArgs {
   bool interleaved;
 };
 
+constexpr int64_t kMostDotRounds = 1 << 24;  // so that sums of a round stay within 32 bits
+
 constexpr int kMaxFormatKernels = 16;
 
 // Immutable; every function is thread-safe.
@@ -128,6 +130,13 @@ struct KernelTable {
   void (*attention_merge)(float* into, const float* part, int64_t head_width);
   // out [head_width] = weighted values / sum of weights.
   void (*attention_finish)(const float* state, int64_t head_width, float* out);
+
+  // Dot products of blocks of activations and rows of weights, out of registers, for measuring what
+  // the instruction set can do at most. dot_round_ops: multiplications and additions of one round.
+  // dot_rounds returns how many dot products were computed, which is what their results add up to:
+  // rounds * dot_round_ops / (2 * kActivationBlock). rounds <= kMostDotRounds.
+  int64_t dot_round_ops;
+  int64_t (*dot_rounds)(int64_t rounds);
 };
 
 // The entry for `dtype`, or nullptr.

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "local_engine/packing/tiles.h"
 #include "local_engine/quant/formats.h"
 #include "local_engine/tokenizer/vocab.h"
 
@@ -154,6 +155,11 @@ std::vector<float> FindRopeFactors(TensorFinder& finder, const ModelConfig& conf
   return factors;
 }
 
+int64_t BytesOf(const Matrix& matrix) {
+  const int64_t rows_of_stride = matrix.packed ? kStripRows : 1;
+  return (matrix.rows + rows_of_stride - 1) / rows_of_stride * matrix.stride;
+}
+
 }  // namespace
 
 absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig& config) {
@@ -172,6 +178,20 @@ absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig
   finder.RefuseTheRest(config.architecture->name);
   if (!finder.status().ok()) return finder.status();
   return weights;
+}
+
+TokenCost CostOfToken(const ModelWeights& weights) {
+  TokenCost cost;
+  for (const LayerWeights& layer : weights.layers) {
+    for (const Matrix* matrix : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
+                                 &layer.gate, &layer.up, &layer.down}) {
+      cost.bytes += BytesOf(*matrix);
+      cost.layer_elements += matrix->rows * matrix->cols;
+    }
+  }
+  cost.bytes += BytesOf(weights.output);
+  cost.output_elements = weights.output.rows * weights.output.cols;
+  return cost;
 }
 
 DType MainDType(const GgufFile& file) {

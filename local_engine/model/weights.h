@@ -48,6 +48,15 @@ struct ModelWeights {
 // computed with here, such as a bias: the message names it).
 absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig& config);
 
+// What the matrices cost each token that is computed: all are read but an embedding that is not the
+// output, of which a row is.
+struct TokenCost {
+  int64_t bytes = 0;
+  int64_t layer_elements = 0;   // each multiplied once
+  int64_t output_elements = 0;  // the same, where logits are wanted
+};
+TokenCost CostOfToken(const ModelWeights& weights);
+
 // The type that most elements of the file's matrices have.
 DType MainDType(const GgufFile& file);
 

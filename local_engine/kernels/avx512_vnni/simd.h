@@ -16,6 +16,7 @@ namespace {
 constexpr int kLanes = 16;
 constexpr int kQueryRows = 8;
 constexpr int kTokenTile = 8;
+constexpr int kDotChains = 8;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
 

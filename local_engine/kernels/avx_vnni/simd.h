@@ -11,6 +11,7 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kTokenTile = 4;
+constexpr int kDotChains = 12;
 
 // VPDPBUSD takes unsigned weights, and widens to 32 bits at once, so nothing saturates: the high
 // nibbles may stay where they are, and signed weights are shifted up.

@@ -147,6 +147,8 @@ NEARFAR_INLINE F32 FromSigned8(const int8_t* from) {
 
 #ifndef NEARFAR_KERNELS_OWN_DOT
 
+constexpr int kDotChains = 2;
+
 // SMULL and SMLAL make 16-bit products. With activations of at most 127 in magnitude, the sum of n
 // products stays below 2^15 for
 //   4 bits: 8 (15,240)   5 bits, signed: 8 (16,256)   6 bits: 4 (32,004)   8 bits, signed: 2

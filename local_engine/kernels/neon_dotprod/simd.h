@@ -9,6 +9,8 @@
 namespace nearfar::kernels {
 namespace {
 
+constexpr int kDotChains = 16;
+
 // Unsigned weights below 64 are the same bytes signed, so one instruction serves every format.
 template <int kBits>
 class Dot {

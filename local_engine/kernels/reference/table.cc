@@ -173,6 +173,22 @@ void AttentionFinish(const float* state, int64_t head_width, float* out) {
   for (int64_t d = 0; d < head_width; ++d) out[d] = state[kAttentionStateHead + d] / state[1];
 }
 
+// As kernels/common/dot_peak-inl.h, of one row and one token.
+int64_t DotRounds(int64_t rounds) {
+  float weights[kActivationBlock], values[kActivationBlock];
+  for (int i = 0; i < kActivationBlock; ++i) {
+    weights[i] = 1;
+    values[i] = i % 2 == 0 ? 1 : -1;
+  }
+  values[kActivationBlock - 1] = 0;
+  double sum = 0;
+  for (int64_t round = 0; round < rounds; ++round) {
+    asm volatile("" : : "r"(weights), "r"(values) : "memory");
+    for (int i = 0; i < kActivationBlock; ++i) sum += static_cast<double>(weights[i]) * values[i];
+  }
+  return static_cast<int64_t>(sum);
+}
+
 }  // namespace
 
 constexpr KernelTable kReferenceKernels = {
@@ -204,6 +220,9 @@ constexpr KernelTable kReferenceKernels = {
     .attention_part = AttentionPart,
     .attention_merge = AttentionMerge,
     .attention_finish = AttentionFinish,
+
+    .dot_round_ops = 2 * kActivationBlock,
+    .dot_rounds = DotRounds,
 };
 
 }  // namespace nearfar

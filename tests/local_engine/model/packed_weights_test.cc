@@ -69,6 +69,7 @@ TEST(PackedWeights, AreTheFilesWeights) {
       ExpectSameLayers(packed);
       ExpectSameRows(packed.before.output, packed.after.weights.output);
       EXPECT_EQ(static_cast<int64_t>(packed.after.memory.bytes.size()), PackedBytes(packed.before));
+      EXPECT_EQ(CostOfToken(packed.after.weights).bytes, PackedBytes(packed.before));
     }
   }
 }

@@ -49,6 +49,18 @@ TEST(Weights, AWholeLlamaIsFoundAndTied) {
   EXPECT_EQ(MainDType(*loaded.file), DType::kQ8_0);
 }
 
+// Of a layer: 64 x 64 twice, 32 x 64 twice, 128 x 64 three times; of the output 64 a token.
+TEST(Weights, ATokenCostsEveryMatrixButAnEmbeddingOfItsOwn) {
+  const Loaded tied = Load(TinyModel({.weights = DType::kF16, .layers = 3}));
+  const Loaded untied =
+      Load(TinyModel({.weights = DType::kF16, .tied_embeddings = false, .layers = 3}));
+  const TokenCost cost = CostOfToken(tied.weights.value());
+  EXPECT_EQ(cost.layer_elements, 3 * 64 * (2 * 64 + 2 * 32 + 3 * 128));
+  EXPECT_EQ(cost.output_elements, int64_t{64} * tied.weights->vocabulary());
+  EXPECT_EQ(cost.bytes, 2 * (cost.layer_elements + cost.output_elements));
+  EXPECT_EQ(CostOfToken(untied.weights.value()).bytes, cost.bytes);
+}
+
 TEST(Weights, Qwen2HasBiasesAndMayHaveItsOwnOutput) {
   const Loaded loaded = Load(TinyModel({.architecture = "qwen2", .tied_embeddings = false}));
   ASSERT_TRUE(loaded.weights.ok()) << loaded.weights.status();

@@ -1,0 +1,146 @@
+#include "local_engine/limits.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "local_engine/base/aligned_buffer.h"
+#include "local_engine/base/thread_pool.h"
+#include "local_engine/base/usable_memory.h"
+#include "local_engine/kernels/dispatch.h"
+
+namespace nearfar {
+namespace {
+
+constexpr int kMostThreads = 512;
+// A pass is long beside the hand-over of a job, and short beside another program's time slices:
+// some pass is not disturbed.
+constexpr double kPassSeconds = 0.01;
+constexpr double kAllSeconds = 0.5;
+constexpr int64_t kMostRounds = int64_t{1} << 30;
+
+double SecondsOf(absl::FunctionRef<void(int64_t)> work, int64_t rounds) {
+  const auto start = std::chrono::steady_clock::now();
+  work(rounds);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Rounds per second of the fastest pass: the others were disturbed.
+double BestRate(absl::FunctionRef<void(int64_t rounds)> work) {
+  int64_t rounds = 1;
+  double best = SecondsOf(work, rounds);
+  while (best < kPassSeconds && rounds < kMostRounds) {
+    rounds *= 2;
+    best = SecondsOf(work, rounds);
+  }
+  for (double all = best; all < kAllSeconds;) {
+    const double seconds = SecondsOf(work, rounds);
+    all += seconds;
+    best = std::min(best, seconds);
+  }
+  return static_cast<double>(rounds) / best;
+}
+
+// ---- Reading.
+
+// A compiler makes it of the widest registers that its baseline has.
+using Wide = uint64_t __attribute__((vector_size(64), may_alias));
+constexpr int64_t kStep = 2 * sizeof(Wide);
+// A chunk is long beside what a prefetcher takes to start.
+constexpr int64_t kLeastChunk = 32 * kStep, kMostChunk = 1 << 20;
+constexpr int kChunksOfThread = 8;  // at least, so that a slow core takes fewer
+
+// `bytes` in whole steps. The sum is of no meaning but that all was read.
+uint64_t Sum(const uint8_t* from, int64_t bytes) {
+  Wide first = {}, second = {};
+  for (const uint8_t* end = from + bytes; from != end; from += kStep) {
+    first += reinterpret_cast<const Wide*>(from)[0];
+    second += reinterpret_cast<const Wide*>(from)[1];
+  }
+  first += second;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < sizeof(Wide) / sizeof(uint64_t); ++i) sum += first[i];
+  return sum;
+}
+
+int64_t ChunkBytes(int64_t bytes, int threads) {
+  const int64_t chunk = bytes / (int64_t{kChunksOfThread} * threads) / kStep * kStep;
+  return std::clamp(chunk, kLeastChunk, kMostChunk);
+}
+
+absl::StatusOr<double> ReadBytesPerSecond(int64_t bytes, ThreadPool* pool) {
+  const int64_t chunk_bytes = ChunkBytes(bytes, pool->size());
+  const int64_t chunks = std::max<int64_t>(bytes / chunk_bytes, 1);
+  absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(chunks * chunk_bytes);
+  if (!buffer.ok()) return buffer.status();
+  pool->Run(chunks, [&](int64_t chunk, int) {
+    std::memset(buffer->data() + chunk * chunk_bytes, 1, chunk_bytes);
+  });
+  std::atomic<uint64_t> seen{0};
+  const double sweeps = BestRate([&](int64_t rounds) {
+    pool->Run(rounds * chunks, [&](int64_t chunk, int) {
+      seen.fetch_add(Sum(buffer->data() + chunk % chunks * chunk_bytes, chunk_bytes),
+                     std::memory_order_relaxed);
+    });
+  });
+  return sweeps * static_cast<double>(buffer->size());
+}
+
+// ---- Multiplying.
+
+constexpr int64_t kDotRounds = 4096;  // of a chunk: some hundred microseconds
+static_assert(kDotRounds <= kMostDotRounds);
+
+double OperationsPerSecond(const KernelTable& kernels, ThreadPool* pool) {
+  std::atomic<int64_t> seen{0};
+  const double rate = BestRate([&](int64_t rounds) {
+    pool->Run(rounds * pool->size(), [&](int64_t, int) {
+      seen.fetch_add(kernels.dot_rounds(kDotRounds), std::memory_order_relaxed);
+    });
+  });
+  return rate * static_cast<double>(pool->size() * kDotRounds * kernels.dot_round_ops);
+}
+
+absl::Status CheckOptions(const LimitOptions& options) {
+  if (options.threads < 1 || options.threads > kMostThreads) {
+    return absl::InvalidArgumentError(absl::StrCat("LimitOptions::threads: ", options.threads,
+                                                   " is outside [1, ", kMostThreads, "]"));
+  }
+  if (options.bytes < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("LimitOptions::bytes: ", options.bytes, " is below 1"));
+  }
+  return absl::OkStatus();
+}
+
+int64_t BytesToStream(int64_t bytes) {
+  const int64_t usable = UsableMemory();
+  return usable > 0 ? std::min(bytes, usable / 2) : bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<MachineLimits> MeasureLimits(const LimitOptions& options) {
+  const absl::Status checked = CheckOptions(options);
+  if (!checked.ok()) return checked;
+  const absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.kernels);
+  if (!kernels.ok()) return kernels.status();
+  // On a clock that stands still no wait is long: the pool never goes on without its other threads.
+  const auto pool = ThreadPool::Create(options.threads, StartThread, [] { return int64_t{0}; });
+  if (!pool.ok()) return pool.status();
+  MachineLimits limits;
+  limits.kernels = (*kernels)->name;
+  limits.bytes = BytesToStream(options.bytes);
+  const absl::StatusOr<double> read = ReadBytesPerSecond(limits.bytes, pool->get());
+  if (!read.ok()) return read.status();
+  limits.read_bytes_per_second = *read;
+  limits.int8_operations_per_second = OperationsPerSecond(**kernels, pool->get());
+  return limits;
+}
+
+}  // namespace nearfar
