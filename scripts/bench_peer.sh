@@ -14,9 +14,10 @@ usage() {
 usage: scripts/bench_peer.sh [--pairs N] [--threads "1 2"] [--prefill N] [--decode N]
                              [--program FILE] [MODEL ...]
 
-Prints tokens per second of nearfar and llama.cpp with their ratio, as a Markdown table. MODEL is a
-name or alias that scripts/models.sh knows; default: the three default files. --program takes an
-engine_bench that is built already. Run it on a quiet machine: both sides suffer from a busy core,
+Prints tokens per second of nearfar and llama.cpp with their ratio, and how near nearfar comes to what
+this machine can do (nearfar bench), as a Markdown table. MODEL is a name or alias that
+scripts/models.sh knows; default: the three default files. --program takes a nearfar that is built
+already. Run it on a quiet machine: both sides suffer from a busy core,
 llama.cpp more.
 
 example: scripts/bench_peer.sh --pairs 3 --threads 2 smollm2-135m-instruct-q4_1
@@ -60,8 +61,8 @@ install_peer() {
 }
 
 build_nearfar() {
-  "$ROOT/scripts/build.sh" release engine_bench >&2
-  program="$ROOT/build/release/tests/bench/engine_bench"
+  "$ROOT/scripts/build.sh" release nearfar >&2
+  program="$ROOT/build/release/router/cli/nearfar"
 }
 
 # name_of MODEL: the file's name without .gguf, of a name, an alias or a file of models.json.
@@ -82,9 +83,9 @@ EOF
 # measure SIDE MODEL THREADS: one line of JSON.
 measure() {
   local file="$MODELS/$2.gguf"
-  local arguments=(--model "$file" --threads "$3" --prefill "$prefill" --decode "$decode")
+  local arguments=(--model "$file" --threads "$3" --prefill "$prefill" --decode "$decode" --runs 1)
   if [[ "$1" == nearfar ]]; then
-    "$program" "${arguments[@]}"
+    "$program" bench "${arguments[@]}" --depth 0 --json
   else
     "$PEER/bin/python" "$ROOT/tests/bench/peer_bench.py" "${arguments[@]}"
   fi
@@ -109,7 +110,7 @@ for model in "${models[@]}"; do
           echo "bench_peer.sh: measuring $side with $model failed" >&2
           exit 70
         }
-        printf '%s\t%s\t%s\n' "$model" "$count" "$line" >>"$results"
+        printf '%s\t%s\t%s\t%s\n' "$model" "$count" "$side" "$line" >>"$results"
       done
     done
   done

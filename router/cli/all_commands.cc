@@ -42,6 +42,10 @@ const CommandEntry kCommands[] = {
      "nearfar doctor --policy balanced\n"
      "  nearfar doctor --daemon unix:/run/nearfar/nearfard.sock",
      MakeDoctorCommand},
+    {"", "bench", "Measure the engine beside what this machine can do at most",
+     "nearfar bench --model smollm2-135m\n"
+     "  nearfar bench --model my.gguf --threads 1 --decode 64 --depth 0,2048 --json",
+     MakeBenchCommand},
     {"", "collect", "Ask both sides questions with known answers; keep what came of it",
      "nearfar collect --questions policies/questions/everyday.jsonl --near qwen2.5-coder-0.5b \\\n"
      "      --far qwen2.5-coder-1.5b --out outcomes.jsonl",

@@ -22,6 +22,7 @@ std::unique_ptr<Command> MakeModelsInspectCommand();
 std::unique_ptr<Command> MakeLogShowCommand();
 std::unique_ptr<Command> MakeLogStatsCommand();
 std::unique_ptr<Command> MakeDoctorCommand();
+std::unique_ptr<Command> MakeBenchCommand();
 std::unique_ptr<Command> MakeCollectCommand();
 std::unique_ptr<Command> MakeCalibrateCommand();
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures llama.cpp (llama-cpp-python) the way engine_bench measures nearfar; one line of JSON.
+"""Measures llama.cpp (llama-cpp-python) the way `nearfar bench` measures nearfar; one line of JSON.
 
 Prefill: one decode call over the prompt, logits of its last token. Decode: one call a token at growing
 depth, the argmax of its logits taken, as nearfar's figure includes picking the token too.
@@ -70,7 +70,7 @@ def main():
             token = context.decode([token])
         decode.append(arguments.decode / (time.perf_counter() - start))
     print(json.dumps({
-        "side": "llama.cpp", "threads": arguments.threads,
+        "threads": arguments.threads,
         "prefill_tokens_per_s": round(statistics.median(prefill), 2),
         "decode_tokens_per_s": round(statistics.median(decode), 2), "load_s": round(load, 3),
         "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}))
