@@ -19,8 +19,8 @@ using testing::EventRecorder;
 
 class CancellationTest : public testing::RouterBench {
  protected:
-  // Calls let go of the engine a moment after their last event. Its thread is joined here, or it would
-  // run while the process is torn down.
+  // Calls let go of the engine a moment after their last event. Its thread is joined here, or it
+  // would run while the process is torn down.
   void TearDown() override {
     real_router.reset();
     while (engine.use_count() > 1) std::this_thread::yield();
