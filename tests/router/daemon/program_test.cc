@@ -173,7 +173,8 @@ TEST_F(ProgramTest, TellsWhatItIsAndWhatItRefuses) {
   auto process = Run({"--config", WriteDaemonFile(bench_.quick_model())});
   const std::string line = process->WaitForLine("policy test, revision ");
   for (const std::string& part :
-       {std::string("nearfard "), bench_.quick_model() + ", kernels ", std::string(", 1 thread; "),
+       {std::string("nearfard "), bench_.quick_model() + ", kernels ",
+        std::string(", 1 thread, packed cache "),
         std::string(", not calibrated; no far side; state in "), bench_.File("state")}) {
     EXPECT_THAT(line, HasSubstr(part));
   }
