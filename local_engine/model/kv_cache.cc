@@ -13,7 +13,8 @@ namespace nearfar {
 namespace {
 
 size_t WholeGroups(int positions) {
-  return static_cast<size_t>((positions + kKeyGroup - 1) / kKeyGroup * kKeyGroup);
+  const size_t groups = (static_cast<size_t>(positions) + kKeyGroup - 1) / kKeyGroup;
+  return groups * kKeyGroup;
 }
 
 }  // namespace
