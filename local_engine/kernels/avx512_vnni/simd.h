@@ -153,15 +153,15 @@ template <int kPiece, bool kHigh>
 NEARFAR_INLINE Bytes WithFifthBit(Bytes nibbles, Bytes inverted) {
   const Bytes low = kHigh ? HighNibbles(nibbles) : LowNibbles(nibbles);
   constexpr int kOrOfAndNot = 0xf2;  // a | (~b & c)
-  return {
-      _mm512_ternarylogic_epi32(low.v, MoveBit<kPiece, 4>(inverted.v), AllBytes(16), kOrOfAndNot)};
+  const __m512i moved = MoveBit<kPiece, 4>(inverted.v);
+  return {_mm512_ternarylogic_epi32(low.v, moved, AllBytes(16), kOrOfAndNot)};
 }
 template <int kPiece, bool kHigh>
 NEARFAR_INLINE Bytes WithUpperBits(Bytes nibbles, Bytes upper) {
   const Bytes low = kHigh ? HighNibbles(nibbles) : LowNibbles(nibbles);
   constexpr int kOrOfAnd = 0xf8;  // a | (b & c)
-  return {
-      _mm512_ternarylogic_epi32(low.v, MoveBit<2 * kPiece, 4>(upper.v), AllBytes(0x30), kOrOfAnd)};
+  const __m512i moved = MoveBit<2 * kPiece, 4>(upper.v);
+  return {_mm512_ternarylogic_epi32(low.v, moved, AllBytes(0x30), kOrOfAnd)};
 }
 constexpr int kEightBias = 128;
 NEARFAR_INLINE Bytes FromSigned(Bytes a) { return {_mm512_xor_si512(a.v, AllBytes(128))}; }
