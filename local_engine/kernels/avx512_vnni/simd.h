@@ -100,7 +100,14 @@ template <int kBits>
 NEARFAR_INLINE I32 ShiftRightInts(I32 a) {
   return {_mm512_srai_epi32(a.v, kBits)};
 }
-NEARFAR_INLINE int32_t SumInts(I32 a) { return _mm512_reduce_add_epi32(a.v); }
+// May wrap, as unsigned: of what is not finite the integers are anything.
+NEARFAR_INLINE int32_t SumInts(I32 a) {
+  const __m256i eight =
+      _mm256_add_epi32(_mm512_castsi512_si256(a.v), _mm512_extracti64x4_epi64(a.v, 1));
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+}
 NEARFAR_INLINE void StoreInt8(int8_t* to, I32 x) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(x.v));
 }
