@@ -44,8 +44,8 @@ struct EngineOptions {
   // the control group leaves of it, where that is known.
   int64_t max_memory_bytes = 0;
   // Keep the weights as the kernels read them in a file beside the model's, ".packed" behind its
-  // name and about as large, so that the next start of it takes a tenth of the time. Written by the
-  // first start, in the background; without leave or room to write it nothing is lost but time.
+  // name and about as large, so that the next start need not pack them. Written by the first start,
+  // in the background; without leave or room to write it nothing is lost but time.
   bool packed_cache = true;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
