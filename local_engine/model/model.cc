@@ -27,10 +27,9 @@ absl::Status Pack(ThreadPool* pool, Model* model) {
 }
 
 // From the cache; or else packs them, and says what becomes of the cache.
-absl::Status FindPacked(const LoadOptions& options, Model* model) {
+absl::Status FindPacked(const LoadOptions& options, int64_t bytes, Model* model) {
   absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(UsableCpus());
   if (!pool.ok()) return pool.status();
-  const int64_t bytes = PackedBytes(model->weights);
   if (!options.packed_cache || bytes < PackedCache::kLeastBytes) {
     model->packed_cache = options.packed_cache ? "of no use, there is little to pack" : "off";
     return Pack(pool->get(), model);
@@ -63,10 +62,11 @@ absl::Status LoadParts(const std::string& path, const LoadOptions& options, Mode
   model->chat_template = MakeChatTemplate(*model->file, *model->tokenizer);
   const absl::Status fits = CheckVocabulary(*model);
   if (!fits.ok()) return fits;
-  const absl::Status held = CheckWeightsFit(PackedBytes(model->weights));
+  const int64_t packed_bytes = PackedBytes(model->weights);
+  const absl::Status held = CheckWeightsFit(packed_bytes);
   if (!held.ok()) return held;
   model->fingerprint = model->file->Fingerprint();
-  const absl::Status packed = FindPacked(options, model);
+  const absl::Status packed = FindPacked(options, packed_bytes, model);
   if (!packed.ok()) return packed;
   return model->file->CheckUnchanged();
 }

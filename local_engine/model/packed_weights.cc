@@ -11,15 +11,13 @@ namespace nearfar {
 namespace {
 
 // Every matrix that is packed, once: an output that is the embedding is the same bytes.
-std::vector<Matrix*> PackedMatrices(ModelWeights* weights) {
-  std::vector<Matrix*> matrices;
-  for (LayerWeights& layer : weights->layers) {
-    for (Matrix* matrix : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
-                           &layer.gate, &layer.up, &layer.down}) {
-      matrices.push_back(matrix);
-    }
+template <typename Weights>  // ModelWeights, const or not
+auto PackedMatrices(Weights& weights) {
+  std::vector<decltype(&weights.output)> matrices;
+  for (auto& layer : weights.layers) {
+    for (auto* matrix : MatricesOf(layer)) matrices.push_back(matrix);
   }
-  matrices.push_back(&weights->output);
+  matrices.push_back(&weights.output);
   std::erase_if(matrices, [](const Matrix* m) { return FindPackedFormat(m->dtype) == nullptr; });
   return matrices;
 }
@@ -50,9 +48,8 @@ void PackMatrix(const Matrix& from, ThreadPool* pool, uint8_t* to) {
 }  // namespace
 
 int64_t PackedBytes(const ModelWeights& weights) {
-  ModelWeights copy = weights;
   int64_t bytes = 0;
-  for (const Matrix* matrix : PackedMatrices(&copy)) bytes += BytesOf(*matrix);
+  for (const Matrix* matrix : PackedMatrices(weights)) bytes += BytesOf(*matrix);
   return bytes;
 }
 
@@ -63,8 +60,7 @@ absl::StatusOr<PackedWeights> PackWeights(const ModelWeights& weights, const Ggu
   PackedMemory memory{.own = *std::move(buffer), .file = nullptr, .bytes = {}};
   memory.bytes = {memory.own.data(), memory.own.size()};
   uint8_t* next = memory.own.data();
-  ModelWeights unpacked = weights;
-  for (const Matrix* from : PackedMatrices(&unpacked)) {
+  for (const Matrix* from : PackedMatrices(weights)) {
     PackMatrix(*from, pool, next);
     file.ReleasePages({from->data, static_cast<size_t>(from->rows * from->stride)});
     next += BytesOf(*from);
@@ -76,7 +72,7 @@ PackedWeights PlacePackedWeights(const ModelWeights& weights, PackedMemory memor
   PackedWeights packed{.weights = weights, .memory = std::move(memory)};
   assert(static_cast<int64_t>(packed.memory.bytes.size()) == PackedBytes(weights));
   const uint8_t* next = packed.memory.bytes.data();
-  for (Matrix* matrix : PackedMatrices(&packed.weights)) {
+  for (Matrix* matrix : PackedMatrices(packed.weights)) {
     const int64_t bytes = BytesOf(*matrix);
     matrix->data = next;
     matrix->stride = FindPackedFormat(matrix->dtype)->StripBytes(matrix->cols);

@@ -41,10 +41,7 @@ absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConf
 absl::StatusOr<ActivationForms> Transformer::ChooseForms() const {
   std::vector<DType> dtypes = {weights_.output.dtype};
   for (const LayerWeights& layer : weights_.layers) {
-    for (const Matrix* matrix : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
-                                 &layer.gate, &layer.up, &layer.down}) {
-      dtypes.push_back(matrix->dtype);
-    }
+    for (const Matrix* matrix : MatricesOf(layer)) dtypes.push_back(matrix->dtype);
   }
   for (const DType dtype : dtypes) {
     if (FindFormatKernel(*ops_.kernels, dtype) != nullptr) continue;

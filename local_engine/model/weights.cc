@@ -183,8 +183,7 @@ absl::StatusOr<ModelWeights> FindWeights(const GgufFile& file, const ModelConfig
 TokenCost CostOfToken(const ModelWeights& weights) {
   TokenCost cost;
   for (const LayerWeights& layer : weights.layers) {
-    for (const Matrix* matrix : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
-                                 &layer.gate, &layer.up, &layer.down}) {
+    for (const Matrix* matrix : MatricesOf(layer)) {
       cost.bytes += BytesOf(*matrix);
       cost.layer_elements += matrix->rows * matrix->cols;
     }

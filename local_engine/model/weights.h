@@ -6,6 +6,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_MODEL_WEIGHTS_H_
 #define NEARFAR_LOCAL_ENGINE_MODEL_WEIGHTS_H_
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +32,13 @@ struct LayerWeights {
   Matrix up;                          // [ffn_width, width]
   Matrix down;                        // [width, ffn_width]
 };
+
+// Pointers to the matrices of a layer, which may be const.
+template <typename Layer>
+auto MatricesOf(Layer& layer) {
+  return std::array{&layer.query, &layer.key, &layer.value, &layer.attention_output,
+                    &layer.gate,  &layer.up,  &layer.down};
+}
 
 // Immutable; borrows from the file it was read from.
 struct ModelWeights {

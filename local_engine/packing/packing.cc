@@ -124,17 +124,17 @@ struct SmallCodec {
     PackHalf(from.d, &to->d[block][row]);
     if constexpr (requires { from.m; }) PackHalf(from.m, &to->m[block][row]);
     if constexpr (requires { from.high_bits; }) {
-      PackFifthOfWord(from.high_bits, row, &to->fifth[block]);
+      PackFifthOfWord(from.high_bits, row, &to->pairs[0].fifth[block]);
     }
-    PackNibbles<SmallNibbles>(from.quants, 0, block == 1, row, &to->quants);
+    PackNibbles<SmallNibbles>(from.quants, 0, block == 1, row, &to->pairs[0].quants);
   }
   static void Unpack(const Tile& from, int block, int row, Block* to) {
     UnpackHalf(from.d[block][row], &to->d);
     if constexpr (requires { to->m; }) UnpackHalf(from.m[block][row], &to->m);
     if constexpr (requires { to->high_bits; }) {
-      UnpackFifthOfWord(from.fifth[block], row, to->high_bits);
+      UnpackFifthOfWord(from.pairs[0].fifth[block], row, to->high_bits);
     }
-    UnpackNibbles<SmallNibbles>(from.quants, 0, block == 1, row, to->quants);
+    UnpackNibbles<SmallNibbles>(from.pairs[0].quants, 0, block == 1, row, to->quants);
   }
 };
 
@@ -147,13 +147,13 @@ struct ByteCodec {
   static void Pack(const Block& from, int block, int row, Tile* to) {
     PackHalf(from.d, &to->d[block][row]);
     for (int word = 0; word < kBlockPieces; ++word) {
-      std::memcpy(to->pieces[block][word] + 4 * row, from.quants + 4 * word, 4);
+      std::memcpy(to->pairs[0].pieces[block][word] + 4 * row, from.quants + 4 * word, 4);
     }
   }
   static void Unpack(const Tile& from, int block, int row, Block* to) {
     UnpackHalf(from.d[block][row], &to->d);
     for (int word = 0; word < kBlockPieces; ++word) {
-      std::memcpy(to->quants + 4 * word, from.pieces[block][word] + 4 * row, 4);
+      std::memcpy(to->quants + 4 * word, from.pairs[0].pieces[block][word] + 4 * row, 4);
     }
   }
 };

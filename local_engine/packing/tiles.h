@@ -37,30 +37,44 @@ struct UpperBits {
   uint8_t halves[2][kPieceBytes];
 };
 
+// What belongs to one pair of blocks, of each width.
+struct PairOfFour {
+  NibblePair quants;
+};
+struct PairOfFive {
+  NibblePair quants;
+  FifthBits fifth[2];
+};
+struct PairOfSix {
+  NibblePair quants;
+  UpperBits upper[2];
+};
+struct PairOfEight {
+  uint8_t pieces[2][kBlockPieces][kPieceBytes];  // of signed bytes
+};
+
 // ---- 64 columns: two of the file's blocks. d (and m) are F16, by block and row.
 
 struct TileQ4_0 {
-  NibblePair quants;
+  PairOfFour pairs[1];
   uint16_t d[2][kStripRows];
 };
 struct TileQ4_1 {
-  NibblePair quants;
+  PairOfFour pairs[1];
   uint16_t d[2][kStripRows];
   uint16_t m[2][kStripRows];
 };
 struct TileQ5_0 {
-  NibblePair quants;
-  FifthBits fifth[2];
+  PairOfFive pairs[1];
   uint16_t d[2][kStripRows];
 };
 struct TileQ5_1 {
-  NibblePair quants;
-  FifthBits fifth[2];
+  PairOfFive pairs[1];
   uint16_t d[2][kStripRows];
   uint16_t m[2][kStripRows];
 };
 struct TileQ8_0 {
-  uint8_t pieces[2][kBlockPieces][kPieceBytes];  // of signed bytes
+  PairOfEight pairs[1];
   uint16_t d[2][kStripRows];
 };
 
@@ -72,28 +86,20 @@ struct TileQ4_K {
   uint16_t minus_dmin[kStripRows];
   uint8_t scales[8][kStripRows];
   uint8_t offsets[8][kStripRows];
-  struct {
-    NibblePair quants;
-  } pairs[4];
+  PairOfFour pairs[4];
 };
 struct TileQ5_K {
   uint16_t d[kStripRows];
   uint16_t minus_dmin[kStripRows];
   uint8_t scales[8][kStripRows];
   uint8_t offsets[8][kStripRows];
-  struct {
-    NibblePair quants;
-    FifthBits fifth[2];
-  } pairs[4];
+  PairOfFive pairs[4];
 };
 struct TileQ6_K {
   uint16_t d[kStripRows];
   uint16_t unused[kStripRows];    // whole cache lines
   int8_t scales[16][kStripRows];  // of 16 columns each
-  struct {
-    NibblePair quants;
-    UpperBits upper[2];
-  } pairs[4];
+  PairOfSix pairs[4];
 };
 
 static_assert(sizeof(TileQ4_0) == 32 * 18 && sizeof(TileQ4_1) == 32 * 20);

@@ -119,13 +119,13 @@ NEARFAR_INLINE void AddPair(const typename Format::Tile& tile, int pair, const i
                             const ActivationBlock* x, F32 sums[kGroups]) {
   constexpr bool kRaw = Format::kRawHalves;
   constexpr int kRawBits = kRaw ? kRawHighBits : 0;
-  const Pieces first_pieces = Format::template PiecesOf<0>(tile, pair);
-  const Pieces second_pieces = Format::template PiecesOf<1>(tile, pair);
+  const Pieces first_pieces = Format::template PiecesOf<0>(tile.pairs[pair]);
+  const Pieces second_pieces = Format::template PiecesOf<1>(tile.pairs[pair]);
   Unroll<kGroups>([&](auto g) NEARFAR_LAMBDA_INLINE {
     const typename Format::Planes first_planes =
-        Format::template LoadPlanes<0>(tile, pair, g.value);
+        Format::template LoadPlanes<0>(tile.pairs[pair], g.value);
     const typename Format::Planes second_planes =
-        Format::template LoadPlanes<1>(tile, pair, g.value);
+        Format::template LoadPlanes<1>(tile.pairs[pair], g.value);
     BlockDots<Format, 0> first;
     BlockDots<Format, kRawBits> second;
     first.Begin(x[0]);
@@ -186,8 +186,8 @@ NEARFAR_NOINLINE void DecodeStrip(const MatMulArgs& args, int64_t row, PanelBloc
       Unroll<2>([&](auto half) NEARFAR_LAMBDA_INLINE {
         for (int g = 0; g < kGroups; ++g) {
           typename PanelBlock<Format>::Group& group = panel[half.value].groups[g];
-          const Pieces pieces = Format::template PiecesOf<half.value>(*tile, pair);
-          const auto planes = Format::template LoadPlanes<half.value>(*tile, pair, g);
+          const Pieces pieces = Format::template PiecesOf<half.value>(tile->pairs[pair]);
+          const auto planes = Format::template LoadPlanes<half.value>(tile->pairs[pair], g);
           Unroll<kBlockPieces>([&](auto i) NEARFAR_LAMBDA_INLINE {
             group.w[i.value] = Format::template Word<half.value, false, i.value>(
                 LoadPiece(pieces[i.value], g), planes);

@@ -43,12 +43,18 @@ using Pieces = const uint8_t (*)[kPieceBytes];
 
 // ---- Where the bits are.
 
-struct NoPlanes {};
-
 struct FourBits {
   static constexpr int kBits = 4;
   static constexpr bool kShared = true, kRawHalves = true;
-  using Planes = NoPlanes;
+  struct Planes {};
+  template <int kHalf>
+  static NEARFAR_INLINE Pieces PiecesOf(const PairOfFour& pair) {
+    return pair.quants.pieces;
+  }
+  template <int kHalf>
+  static NEARFAR_INLINE Planes LoadPlanes(const PairOfFour&, int) {
+    return {};
+  }
   template <int kHalf, bool kRaw, int kPiece>
   static NEARFAR_INLINE Bytes Word(Bytes packed, Planes) {
     if constexpr (kHalf == 0) return LowNibbles(packed);
@@ -63,8 +69,13 @@ struct FiveBits {
   struct Planes {
     Bytes fifth;
   };
-  static NEARFAR_INLINE Planes Load(const FifthBits& from, int group) {
-    return {LoadPiece(from.bytes, group)};
+  template <int kHalf>
+  static NEARFAR_INLINE Pieces PiecesOf(const PairOfFive& pair) {
+    return pair.quants.pieces;
+  }
+  template <int kHalf>
+  static NEARFAR_INLINE Planes LoadPlanes(const PairOfFive& pair, int group) {
+    return {LoadPiece(pair.fifth[kHalf].bytes, group)};
   }
   template <int kHalf, bool kRaw, int kPiece>
   static NEARFAR_INLINE Bytes Word(Bytes packed, Planes planes) {
@@ -78,8 +89,14 @@ struct SixBits {
   struct Planes {
     Bytes halves[2];
   };
-  static NEARFAR_INLINE Planes Load(const UpperBits& from, int group) {
-    return {{LoadPiece(from.halves[0], group), LoadPiece(from.halves[1], group)}};
+  template <int kHalf>
+  static NEARFAR_INLINE Pieces PiecesOf(const PairOfSix& pair) {
+    return pair.quants.pieces;
+  }
+  template <int kHalf>
+  static NEARFAR_INLINE Planes LoadPlanes(const PairOfSix& pair, int group) {
+    const UpperBits& upper = pair.upper[kHalf];
+    return {{LoadPiece(upper.halves[0], group), LoadPiece(upper.halves[1], group)}};
   }
   template <int kHalf, bool kRaw, int kPiece>
   static NEARFAR_INLINE Bytes Word(Bytes packed, Planes planes) {
@@ -90,7 +107,15 @@ struct SixBits {
 struct EightBits {
   static constexpr int kBits = 8;
   static constexpr bool kShared = false, kRawHalves = false;
-  using Planes = NoPlanes;
+  struct Planes {};
+  template <int kHalf>
+  static NEARFAR_INLINE Pieces PiecesOf(const PairOfEight& pair) {
+    return pair.pieces[kHalf];
+  }
+  template <int kHalf>
+  static NEARFAR_INLINE Planes LoadPlanes(const PairOfEight&, int) {
+    return {};
+  }
   template <int kHalf, bool kRaw, int kPiece>
   static NEARFAR_INLINE Bytes Word(Bytes packed, Planes) {
     return FromSigned(packed);
@@ -113,49 +138,25 @@ struct SmallScales {
   }
 };
 
-template <typename TileT, int kBiasValue>
-struct SmallNibbles : SmallScales<TileT>, FourBits {
-  static constexpr int kBias = kBiasValue;
-  static constexpr bool kOffset = kBias == 0;
-  template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const TileT& tile, int) {
-    return tile.quants.pieces;
-  }
-  template <int kHalf>
-  static NEARFAR_INLINE NoPlanes LoadPlanes(const TileT&, int, int) {
-    return {};
-  }
+struct Q4_0 : SmallScales<TileQ4_0>, FourBits {
+  static constexpr int kBias = 8;
+  static constexpr bool kOffset = false;
 };
-using Q4_0 = SmallNibbles<TileQ4_0, 8>;
-using Q4_1 = SmallNibbles<TileQ4_1, 0>;
-
-template <typename TileT, bool kSymmetric>
-struct SmallFives : SmallScales<TileT>, FiveBits {
-  static constexpr int kBias = kFiveBias - (kSymmetric ? 0 : 16);
-  static constexpr bool kOffset = !kSymmetric;
-  template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const TileT& tile, int) {
-    return tile.quants.pieces;
-  }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const TileT& tile, int, int group) {
-    return Load(tile.fifth[kHalf], group);
-  }
+struct Q4_1 : SmallScales<TileQ4_1>, FourBits {
+  static constexpr int kBias = 0;
+  static constexpr bool kOffset = true;
 };
-using Q5_0 = SmallFives<TileQ5_0, true>;
-using Q5_1 = SmallFives<TileQ5_1, false>;
-
+struct Q5_0 : SmallScales<TileQ5_0>, FiveBits {
+  static constexpr int kBias = kFiveBias;
+  static constexpr bool kOffset = false;
+};
+struct Q5_1 : SmallScales<TileQ5_1>, FiveBits {
+  static constexpr int kBias = kFiveBias - 16;
+  static constexpr bool kOffset = true;
+};
 struct Q8_0 : SmallScales<TileQ8_0>, EightBits {
   static constexpr int kBias = kEightBias;
   static constexpr bool kOffset = false;
-  template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const TileQ8_0& tile, int) {
-    return tile.pieces[kHalf];
-  }
-  template <int kHalf>
-  static NEARFAR_INLINE NoPlanes LoadPlanes(const TileQ8_0&, int, int) {
-    return {};
-  }
 };
 
 // ---- Super-blocks of 256 columns: small integers times the super-block's scale.
@@ -179,40 +180,16 @@ struct AffineScales {
 
 struct Q4_K : AffineScales<TileQ4_K>, FourBits {
   static constexpr int kBias = 0;
-  template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const TileQ4_K& tile, int pair) {
-    return tile.pairs[pair].quants.pieces;
-  }
-  template <int kHalf>
-  static NEARFAR_INLINE NoPlanes LoadPlanes(const TileQ4_K&, int, int) {
-    return {};
-  }
 };
 
 struct Q5_K : AffineScales<TileQ5_K>, FiveBits {
   static constexpr int kBias = kFiveBias - 16;
-  template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const TileQ5_K& tile, int pair) {
-    return tile.pairs[pair].quants.pieces;
-  }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const TileQ5_K& tile, int pair, int group) {
-    return Load(tile.pairs[pair].fifth[kHalf], group);
-  }
 };
 
 struct Q6_K : SixBits {
   using Tile = TileQ6_K;
   static constexpr int kPairs = 4, kScales = 2, kBias = 32;
   static constexpr bool kOffset = false;
-  template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const Tile& tile, int pair) {
-    return tile.pairs[pair].quants.pieces;
-  }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const Tile& tile, int pair, int group) {
-    return Load(tile.pairs[pair].upper[kHalf], group);
-  }
   template <int kHalf>
   static NEARFAR_INLINE F32 Scale(const Tile& tile, int pair, int sixteen, int group) {
     return Mul(LoadHalves(tile.d, group),

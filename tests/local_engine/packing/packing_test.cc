@@ -111,8 +111,9 @@ TEST(TilesTest, NibblesAndFifthBitsOfAPair) {
     block.high_bits[column / 8] = static_cast<uint8_t>(1 << column % 8);
     for (const bool second : {false, true}) {
       const TileQ5_0 tile = PackOne<TileQ5_0>(DType::kQ5_0, block, second);
-      EXPECT_EQ(tile.quants.pieces[column / 4][4 * kRow + column % 4], second ? 0x90 : 0x09);
-      EXPECT_EQ(tile.fifth[second].bytes[4 * kRow + column % 4],
+      EXPECT_EQ(tile.pairs[0].quants.pieces[column / 4][4 * kRow + column % 4],
+                second ? 0x90 : 0x09);
+      EXPECT_EQ(tile.pairs[0].fifth[second].bytes[4 * kRow + column % 4],
                 static_cast<uint8_t>(~(1 << column / 4)));
     }
   }
