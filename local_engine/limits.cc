@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <memory>
 
 #include "absl/functional/function_ref.h"
@@ -48,44 +47,31 @@ double BestRate(absl::FunctionRef<void(int64_t rounds)> work) {
 
 // ---- Reading.
 
-// A compiler makes it of the widest registers that its baseline has.
-using Wide = uint64_t __attribute__((vector_size(64), may_alias));
-constexpr int64_t kStep = 2 * sizeof(Wide);
 // A chunk is long beside what a prefetcher takes to start.
-constexpr int64_t kLeastChunk = 32 * kStep, kMostChunk = 1 << 20;
+constexpr int64_t kGrain = kSumGrain * sizeof(float);
+constexpr int64_t kLeastChunk = 8 * kGrain, kMostChunk = 1 << 20;
 constexpr int kChunksOfThread = 8;  // at least, so that a slow core takes fewer
 
-// `bytes` in whole steps. The sum is of no meaning but that all was read.
-uint64_t Sum(const uint8_t* from, int64_t bytes) {
-  Wide first = {}, second = {};
-  for (const uint8_t* end = from + bytes; from != end; from += kStep) {
-    first += reinterpret_cast<const Wide*>(from)[0];
-    second += reinterpret_cast<const Wide*>(from)[1];
-  }
-  first += second;
-  uint64_t sum = 0;
-  for (size_t i = 0; i < sizeof(Wide) / sizeof(uint64_t); ++i) sum += first[i];
-  return sum;
-}
-
 int64_t ChunkBytes(int64_t bytes, int threads) {
-  const int64_t chunk = bytes / (int64_t{kChunksOfThread} * threads) / kStep * kStep;
+  const int64_t chunk = bytes / (int64_t{kChunksOfThread} * threads) / kGrain * kGrain;
   return std::clamp(chunk, kLeastChunk, kMostChunk);
 }
 
-absl::StatusOr<double> ReadBytesPerSecond(int64_t bytes, ThreadPool* pool) {
+absl::StatusOr<double> ReadBytesPerSecond(int64_t bytes, const KernelTable& kernels,
+                                          ThreadPool* pool) {
   const int64_t chunk_bytes = ChunkBytes(bytes, pool->size());
   const int64_t chunks = std::max<int64_t>(bytes / chunk_bytes, 1);
+  const int64_t floats = chunk_bytes / static_cast<int64_t>(sizeof(float));
   absl::StatusOr<AlignedBuffer> buffer = AlignedBuffer::Create(chunks * chunk_bytes);
   if (!buffer.ok()) return buffer.status();
-  pool->Run(chunks, [&](int64_t chunk, int) {
-    std::memset(buffer->data() + chunk * chunk_bytes, 1, chunk_bytes);
-  });
-  std::atomic<uint64_t> seen{0};
+  float* const memory = buffer->as<float>();
+  pool->Run(chunks,
+            [&](int64_t chunk, int) { std::fill_n(memory + chunk * floats, floats, 1.0f); });
+  std::atomic<int64_t> seen{0};
   const double sweeps = BestRate([&](int64_t rounds) {
     pool->Run(rounds * chunks, [&](int64_t chunk, int) {
-      seen.fetch_add(Sum(buffer->data() + chunk % chunks * chunk_bytes, chunk_bytes),
-                     std::memory_order_relaxed);
+      const float sum = kernels.sum_stream(memory + chunk % chunks * floats, floats);
+      seen.fetch_add(static_cast<int64_t>(sum), std::memory_order_relaxed);
     });
   });
   return sweeps * static_cast<double>(buffer->size());
@@ -136,7 +122,9 @@ absl::StatusOr<MachineLimits> MeasureLimits(const LimitOptions& options) {
   MachineLimits limits;
   limits.kernels = (*kernels)->name;
   limits.bytes = BytesToStream(options.bytes);
-  const absl::StatusOr<double> read = ReadBytesPerSecond(limits.bytes, pool->get());
+  // Memory is as fast as it is, whatever kernels are asked for.
+  const KernelTable& widest = **SelectKernels("", ThisCpu());
+  const absl::StatusOr<double> read = ReadBytesPerSecond(limits.bytes, widest, pool->get());
   if (!read.ok()) return read.status();
   limits.read_bytes_per_second = *read;
   limits.int8_operations_per_second = OperationsPerSecond(**kernels, pool->get());

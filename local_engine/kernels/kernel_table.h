@@ -101,6 +101,8 @@ struct RopeArgs {
 
 constexpr int64_t kMostDotRounds = 1 << 24;  // so that sums of a round stay within 32 bits
 
+constexpr int64_t kSumGrain = 128;
+
 constexpr int kMaxFormatKernels = 16;
 
 // Immutable; every function is thread-safe.
@@ -137,6 +139,8 @@ struct KernelTable {
   // rounds * dot_round_ops / (2 * kActivationBlock). rounds <= kMostDotRounds.
   int64_t dot_round_ops;
   int64_t (*dot_rounds)(int64_t rounds);
+  // The sum of x [n], n a multiple of kSumGrain, in any order: for measuring how fast memory is read.
+  float (*sum_stream)(const float* x, int64_t n);
 };
 
 // The entry for `dtype`, or nullptr.

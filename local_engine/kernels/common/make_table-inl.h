@@ -5,7 +5,7 @@
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MAKE_TABLE_INL_H_
 
 #include "local_engine/kernels/common/attention-inl.h"
-#include "local_engine/kernels/common/dot_peak-inl.h"
+#include "local_engine/kernels/common/limits-inl.h"
 #include "local_engine/kernels/common/matmul_floats-inl.h"
 #include "local_engine/kernels/common/matmul_packed-inl.h"
 #include "local_engine/kernels/common/rope-inl.h"
@@ -48,6 +48,7 @@ constexpr KernelTable MakeTable(const char* name) {
 
       .dot_round_ops = kDotRoundOps,
       .dot_rounds = DotRounds,
+      .sum_stream = SumStream,
   };
 }
 

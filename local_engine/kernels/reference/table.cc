@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 
 #include "local_engine/base/half.h"
 #include "local_engine/kernels/tables.h"
@@ -173,7 +174,7 @@ void AttentionFinish(const float* state, int64_t head_width, float* out) {
   for (int64_t d = 0; d < head_width; ++d) out[d] = state[kAttentionStateHead + d] / state[1];
 }
 
-// As kernels/common/dot_peak-inl.h, of one row and one token.
+// As kernels/common/limits-inl.h, of one row and one token.
 int64_t DotRounds(int64_t rounds) {
   float weights[kActivationBlock], values[kActivationBlock];
   for (int i = 0; i < kActivationBlock; ++i) {
@@ -187,6 +188,15 @@ int64_t DotRounds(int64_t rounds) {
     for (int i = 0; i < kActivationBlock; ++i) sum += static_cast<double>(weights[i]) * values[i];
   }
   return static_cast<int64_t>(sum);
+}
+
+// Sums side by side: one alone would wait for itself, not for memory.
+float SumStream(const float* x, int64_t n) {
+  float sums[kSumGrain] = {};
+  for (int64_t i = 0; i < n; i += kSumGrain) {
+    for (int64_t k = 0; k < kSumGrain; ++k) sums[k] += x[i + k];
+  }
+  return std::accumulate(sums, sums + kSumGrain, 0.0f);
 }
 
 }  // namespace
@@ -223,6 +233,7 @@ constexpr KernelTable kReferenceKernels = {
 
     .dot_round_ops = 2 * kActivationBlock,
     .dot_rounds = DotRounds,
+    .sum_stream = SumStream,
 };
 
 }  // namespace nearfar

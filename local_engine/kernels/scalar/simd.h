@@ -22,7 +22,7 @@ constexpr int kLanes = 4;
 constexpr int kQueryRows = 4;
 // Tokens whose sums fit into the registers beside a decoded block.
 constexpr int kTokenTile = 1;
-// Dot<4>s side by side that come nearest to what the instruction set can do (dot_peak-inl.h).
+// Dot<4>s side by side that come nearest to what the instruction set can do (limits-inl.h).
 constexpr int kDotChains = 2;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------

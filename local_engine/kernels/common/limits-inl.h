@@ -1,13 +1,9 @@
-// Dot products out of registers and nothing else: how fast an instruction set multiplies 4-bit
-// weights by 8-bit activations when no memory, no scale and no decoding holds it up.
-//
-// kDotChains sums, of as many tokens and one group of rows, do not wait for each other. All weights
-// are one, and a token's values add up to one: so a round adds one to each sum, nothing wraps, and
-// the result tells that all of it was computed. Include after a simd.h. Held by
-// tests/local_engine/kernels/dot_peak_test.cc.
+// What an instruction set can do at most: multiply out of registers, and read a stream of memory.
+// local_engine/limits.h times both. Include after a simd.h. Held by
+// tests/local_engine/kernels/limits_test.cc.
 
-#ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_DOT_PEAK_INL_H_
-#define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_DOT_PEAK_INL_H_
+#ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_LIMITS_INL_H_
+#define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_LIMITS_INL_H_
 
 #include "local_engine/kernels/common/inline.h"
 #include "local_engine/kernels/common/unroll-inl.h"
@@ -16,6 +12,11 @@
 namespace nearfar::kernels {
 namespace {
 
+// ---- Products of 4-bit weights and 8-bit activations that no memory, scale or decoding holds up.
+
+// kDotChains sums, of as many tokens and one group of rows, do not wait for each other. All weights
+// are one, and a token's values add up to one: so a round adds one to each sum, nothing wraps, and
+// the result tells that all of it was computed.
 constexpr int64_t kDotRoundOps = int64_t{2} * kActivationBlock * kDotChains * kLanes;
 
 struct PeakOperands {
@@ -57,7 +58,24 @@ NEARFAR_NOINLINE int64_t DotRounds(int64_t rounds) {
   return total;
 }
 
+// ---- A stream: loads as wide as there are, and as little else as shows that they were done.
+
+constexpr int kSumChains = 8;
+static_assert(kSumGrain % (kSumChains * kLanes) == 0);
+
+float SumStream(const float* x, int64_t n) {
+  F32 sums[kSumChains];
+  for (F32& sum : sums) sum = Set(0.0f);
+  for (const float* const end = x + n; x != end; x += kSumChains * kLanes) {
+    Unroll<kSumChains>([&](auto c) NEARFAR_LAMBDA_INLINE {
+      sums[c.value] = Add(sums[c.value], Load(x + c.value * kLanes));
+    });
+  }
+  for (int c = 1; c < kSumChains; ++c) sums[0] = Add(sums[0], sums[c]);
+  return SumLanes(sums[0]);
+}
+
 }  // namespace
 }  // namespace nearfar::kernels
 
-#endif  // NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_DOT_PEAK_INL_H_
+#endif  // NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_LIMITS_INL_H_
