@@ -8,7 +8,7 @@
 #include "local_engine/base/sha256.h"
 #include "local_engine/base/usable_cpus.h"
 #include "local_engine/kernels/dispatch.h"
-#include "local_engine/model/cache_writer.h"
+#include "local_engine/model/cache_worker.h"
 #include "local_engine/model/memory.h"
 #include "local_engine/model/model.h"
 #include "local_engine/quant/formats.h"
@@ -86,13 +86,13 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
       : info_(std::move(info)),
         model_(std::move(model)),
         scheduler_(std::move(scheduler)),
-        cache_writer_(model_) {}
+        cache_worker_(model_) {}
   ~LocalEngine() override { scheduler_->Stop(); }
 
   const ModelInfo& info() const override { return info_; }
   EngineStats stats() const override {
     EngineStats stats = scheduler_->stats();
-    stats.packed_cache = cache_writer_.state();
+    stats.packed_cache = cache_worker_.state();
     return stats;
   }
 
@@ -131,7 +131,7 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
   const ModelInfo info_;
   const std::shared_ptr<const Model> model_;
   const std::shared_ptr<Scheduler> scheduler_;
-  CacheWriter cache_writer_;
+  CacheWorker cache_worker_;
 };
 
 // What the scheduler is started with, but for the context.

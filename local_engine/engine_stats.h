@@ -19,7 +19,7 @@ struct EngineStats {
   int64_t layers_computed = 0;       // a layer counts once a pass, whatever the number of rows
   int64_t generations_finished = 0;  // ended for any reason but cancellation
   int64_t generations_cancelled = 0;
-  // Of the packed weights' file beside the model's: "mapped" or "read" where this start used it,
+  // Of the packed weights' file beside the model's: "mapped" where this start used it,
   // "writing" and then "written" where the next one will, "off", or why there is none.
   std::string packed_cache = {};
 };

@@ -7,13 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/aligned_buffer.h"
 #include "local_engine/base/descriptor.h"
@@ -23,27 +21,49 @@ namespace {
 
 void* Map(int fd, size_t bytes) { return mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0); }
 
-// At a multiple of a huge page, where the system can put huge pages of the file as they are.
-void* MapForHugePages(int fd, size_t bytes) {
-  constexpr size_t kAround = AlignedBuffer::kHugePageBytes;
-  const size_t reserved = bytes + kAround;
-  void* around =
-      mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (around == MAP_FAILED) return MAP_FAILED;
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(around);
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t start = (begin + kAround - 1) / kAround * kAround;
-  const uintptr_t end = (start + bytes + page - 1) / page * page;
+constexpr size_t kHuge = AlignedBuffer::kHugePageBytes;
+
+size_t WholePages(size_t bytes) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
+// Whole pages of address space at a multiple of a huge page, of which nothing can be read yet; or
+// nullptr.
+uint8_t* Reserve(size_t bytes) {
+  const size_t around = bytes + kHuge;
   void* pages =
-      mmap(reinterpret_cast<void*>(start), bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
+      mmap(nullptr, around, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return nullptr;
+  uint8_t* const begin = static_cast<uint8_t*>(pages);
+  uint8_t* const start = begin + (kHuge - reinterpret_cast<uintptr_t>(begin) % kHuge) % kHuge;
+  if (start > begin) munmap(begin, start - begin);
+  if (begin + around > start + bytes) munmap(start + bytes, begin + around - (start + bytes));
+  return start;
+}
+
+void* MapForHugePages(int fd, size_t bytes) {
+  uint8_t* const start = Reserve(WholePages(bytes));
+  if (start == nullptr) return MAP_FAILED;
+  void* pages = mmap(start, bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
   if (pages == MAP_FAILED) {
-    munmap(around, reserved);
+    munmap(start, WholePages(bytes));
     return MAP_FAILED;
   }
   madvise(pages, bytes, MADV_HUGEPAGE);  // a hint
-  if (start > begin) munmap(around, start - begin);
-  if (begin + reserved > end) munmap(reinterpret_cast<void*>(end), begin + reserved - end);
   return pages;
+}
+
+bool ReadWhole(int fd, uint8_t* to, size_t count, size_t at) {
+  while (count > 0) {
+    const ssize_t read = pread(fd, to, count, static_cast<off_t>(at));
+    if (read < 0 && errno == EINTR) continue;
+    if (read <= 0) return false;
+    to += read;
+    at += static_cast<size_t>(read);
+    count -= static_cast<size_t>(read);
+  }
+  return true;
 }
 
 }  // namespace
@@ -91,24 +111,31 @@ void MappedFile::ReleasePages(absl::Span<const uint8_t> part) const {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
-// By what the system tells of the mapping: "7f00-7f80 r--p ..." and then lines as "Rss:  64 kB".
-bool MappedFile::HasHugePages() const {
-  std::ifstream mappings("/proc/self/smaps");
-  const std::string start =
-      absl::StrCat(absl::Hex(reinterpret_cast<uintptr_t>(bytes_.data())), "-");
-  std::string line;
-  while (std::getline(mappings, line) && !absl::StartsWith(line, start)) {
+absl::Status MappedFile::MoveToHugePages(size_t offset, const std::atomic<bool>& stop) const {
+  for (size_t at = offset; at < bytes_.size() && !stop; at += kHuge) {
+    const absl::Status status = MovePiece(at, std::min(kHuge, bytes_.size() - at));
+    if (!status.ok()) return status;
   }
-  int64_t present = 0, huge = 0;  // KiB
-  while (std::getline(mappings, line) && !absl::StartsWith(line, "VmFlags:")) {
-    std::istringstream words(line);
-    std::string name;
-    int64_t kibibytes = 0;
-    words >> name >> kibibytes;
-    if (name == "Rss:") present = kibibytes;
-    if (name == "FilePmdMapped:") huge = kibibytes;
+  return absl::OkStatus();
+}
+
+// mremap takes the place of what is mapped in one step: the system lets no thread of the process
+// fault on these addresses before it is done.
+absl::Status MappedFile::MovePiece(size_t at, size_t count) const {
+  uint8_t* const copy = Reserve(kHuge);
+  if (copy == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("no memory for ", path_));
+  const size_t length = WholePages(count);
+  madvise(copy, kHuge, MADV_HUGEPAGE);
+  uint8_t* const place = const_cast<uint8_t*>(bytes_.data()) + at;
+  const bool moved = mprotect(copy, kHuge, PROT_READ | PROT_WRITE) == 0 &&
+                     ReadWhole(fd_, copy, count, at) && mprotect(copy, kHuge, PROT_READ) == 0 &&
+                     mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place;
+  if (!moved) {
+    munmap(copy, kHuge);
+    return absl::UnavailableError(absl::StrCat("cannot move ", path_, " into huge pages"));
   }
-  return huge > present / 2;
+  if (length < kHuge) munmap(copy + length, kHuge - length);
+  return absl::OkStatus();
 }
 
 absl::Status MappedFile::CheckUnchanged() const {

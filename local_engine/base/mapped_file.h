@@ -3,6 +3,7 @@
 #ifndef NEARFAR_LOCAL_ENGINE_BASE_MAPPED_FILE_H_
 #define NEARFAR_LOCAL_ENGINE_BASE_MAPPED_FILE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,8 +18,8 @@ namespace nearfar {
 // shows, and what is cut off it ends the process that reads there (SIGBUS).
 class MappedFile {
  public:
-  // kHuge: on a boundary of a huge page, and with a hint that such pages are wanted. Whether they
-  // are there depends on the system and the filesystem: see HasHugePages.
+  // kHuge: on a boundary of a huge page, where the page cache's huge pages, if it has any, can be
+  // mapped as they are.
   enum class Pages { kUsual, kHuge };
 
   // Errors: NotFound, PermissionDenied, InvalidArgument (a directory, or an empty file).
@@ -34,12 +35,16 @@ class MappedFile {
   int64_t modified() const { return stamp_.seconds * 1'000'000'000 + stamp_.nanoseconds; }
   // The open file, for fstat and pread; the object's own.
   int descriptor() const { return fd_; }
-  // Whether most of the bytes that were read through this mapping by now are in huge pages.
-  bool HasHugePages() const;
 
   // Takes the pages that lie wholly within `part` out of this process's memory, until they are read
   // again.
   void ReleasePages(absl::Span<const uint8_t> part) const;
+
+  // Puts huge pages of this process, with the same bytes, in the place of those that are mapped
+  // from `offset` on, one after the other: the file's are often small ones, which are slower to
+  // read. Others may read there meanwhile. Where `stop` is set, or after an error, the rest stays
+  // mapped. `offset` is a multiple of a huge page, and the file was opened for kHuge.
+  absl::Status MoveToHugePages(size_t offset, const std::atomic<bool>& stop) const;
 
   // Unavailable if the file (not its name: another may have been renamed over it) was written to
   // since Open, as its size and its time of change tell.
@@ -54,6 +59,7 @@ class MappedFile {
   };
 
   static absl::StatusOr<Stamp> ReadStamp(int fd, const std::string& path);
+  absl::Status MovePiece(size_t at, size_t count) const;
   MappedFile(std::string path, int fd, const Stamp& stamp, absl::Span<const uint8_t> bytes)
       : path_(std::move(path)), fd_(fd), stamp_(stamp), bytes_(bytes) {}
 

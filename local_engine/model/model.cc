@@ -35,9 +35,9 @@ absl::Status FindPacked(const LoadOptions& options, int64_t bytes, Model* model)
     return Pack(pool->get(), model);
   }
   auto cache = std::make_unique<PackedCache>(model->file->mapped(), model->fingerprint, bytes);
-  absl::StatusOr<PackedMemory> memory = cache->Read(pool->get());
+  absl::StatusOr<PackedMemory> memory = cache->Read();
   if (memory.ok()) {
-    model->packed_cache = memory->file != nullptr ? "mapped" : "read";
+    model->packed_cache = "mapped";
     model->packed = PlacePackedWeights(model->weights, *std::move(memory));
     return absl::OkStatus();
   }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -23,7 +22,7 @@ namespace nearfar {
 namespace {
 
 constexpr int64_t kWeightsAt = AlignedBuffer::kHugePageBytes;
-// Of one read or write; whole huge pages, so that the page cache may use them too.
+// Of one write; whole huge pages, so that the page cache may use them too.
 constexpr int64_t kTransferBytes = 4 * AlignedBuffer::kHugePageBytes;
 constexpr size_t kDigestDigits = 64;
 constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
@@ -58,18 +57,6 @@ bool WriteWhole(int fd, const void* bytes, int64_t count, int64_t at) {
     next += written;
     at += written;
     count -= written;
-  }
-  return true;
-}
-
-bool ReadWhole(int fd, uint8_t* to, int64_t count, int64_t at) {
-  while (count > 0) {
-    const ssize_t read = pread(fd, to, count, at);
-    if (read < 0 && errno == EINTR) continue;
-    if (read <= 0) return false;
-    to += read;
-    at += read;
-    count -= read;
   }
   return true;
 }
@@ -113,13 +100,17 @@ PackedCache::Header PackedCache::HeaderOf(absl::Span<const uint8_t> weights) con
 
 // ---- Reading.
 
-absl::StatusOr<PackedMemory> PackedCache::Read(ThreadPool* pool) const {
+absl::StatusOr<PackedMemory> PackedCache::Read() const {
   absl::StatusOr<std::unique_ptr<MappedFile>> file = OpenChecked();
   if (!file.ok()) return file.status();
-  if (!(*file)->HasHugePages()) return CopyOf(**file, pool);
   PackedMemory memory{.own = {}, .file = *std::move(file), .bytes = {}};
   memory.bytes = memory.file->bytes().subspan(kWeightsAt);
   return memory;
+}
+
+void PackedCache::MoveToHugePages(const PackedMemory& memory, const std::atomic<bool>& stop) {
+  // What could not be moved is used where it is.
+  memory.file->MoveToHugePages(kWeightsAt, stop).IgnoreError();
 }
 
 absl::StatusOr<std::unique_ptr<MappedFile>> PackedCache::OpenChecked() const {
@@ -155,23 +146,6 @@ absl::Status PackedCache::CheckContent(const MappedFile& file) const {
   }
   if (std::memcmp(&found, &wanted, sizeof(found)) == 0) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(path_, " is damaged"));
-}
-
-absl::StatusOr<PackedMemory> PackedCache::CopyOf(const MappedFile& file, ThreadPool* pool) const {
-  absl::StatusOr<AlignedBuffer> own = AlignedBuffer::Create(bytes_);
-  if (!own.ok()) return own.status();
-  PackedMemory memory{.own = *std::move(own), .file = nullptr, .bytes = {}};
-  memory.bytes = {memory.own.data(), memory.own.size()};
-  std::atomic<bool> whole = true;
-  pool->Run((bytes_ + kTransferBytes - 1) / kTransferBytes, [&](int64_t piece, int) {
-    const int64_t at = piece * kTransferBytes;
-    const int64_t count = std::min(kTransferBytes, bytes_ - at);
-    if (!ReadWhole(file.descriptor(), memory.own.data() + at, count, kWeightsAt + at)) {
-      whole = false;
-    }
-  });
-  if (!whole) return absl::DataLossError(absl::StrCat(path_, " cannot be read to its end"));
-  return memory;
 }
 
 // ---- Writing.

@@ -3,10 +3,9 @@
 //   0        header: which layout, which model file, and a digest of samples of the weights
 //   2 MiB    the weights, as PackWeights lays them; up to the file's end
 //
-// The space between is a hole, and takes none on the disk. The weights start on the boundary of a
-// huge page, so that a system whose page cache has huge pages maps them as such; they are used
-// where they are mapped, and programs share them. On other systems they are read into huge pages of
-// the process: more work at the start, but a token is faster by a fifth.
+// The space between is a hole, and takes none on the disk. The weights are used where they are
+// mapped, at once; as a token is faster by a fifth where they are in huge pages, they are moved
+// there in the background (cache_worker.h).
 //
 // A cache is only ever a shorter way: whatever is wrong with it, the model is packed anew.
 // Held by tests/local_engine/model/packed_cache_test.cc.
@@ -16,6 +15,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,7 +24,6 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "local_engine/base/mapped_file.h"
-#include "local_engine/base/thread_pool.h"
 #include "local_engine/model/packed_weights.h"
 
 namespace nearfar {
@@ -43,11 +42,12 @@ class PackedCache {
 
   // The weights, if the file is of this model, in this state, in this layout, whole, and nobody
   // could have written it who could not have written the model. Like a model file it may be
-  // replaced by renaming only (mapped_file.h). Uses the pool where it must read. Errors, after
-  // which to pack: those of MappedFile::Open; PermissionDenied (others may have written it),
-  // FailedPrecondition (of another layout, or of another state of the model), DataLoss (damaged),
-  // ResourceExhausted.
-  absl::StatusOr<PackedMemory> Read(ThreadPool* pool) const;
+  // replaced by renaming only (mapped_file.h). Errors, after which to pack: those of
+  // MappedFile::Open; PermissionDenied (others may have written it), FailedPrecondition (of another
+  // layout, or of another state of the model), DataLoss (damaged).
+  absl::StatusOr<PackedMemory> Read() const;
+  // Moves what Read gave to huge pages (MappedFile::MoveToHugePages); others may use it meanwhile.
+  static void MoveToHugePages(const PackedMemory& memory, const std::atomic<bool>& stop);
 
   // Writes `weights` ([bytes] of the constructor) to a file of another name, which then takes this
   // one's place whole. Where a cache is there by now it stays. Takes as long as the disk does.
@@ -63,7 +63,6 @@ class PackedCache {
   absl::StatusOr<std::unique_ptr<MappedFile>> OpenChecked() const;
   absl::Status CheckWriters(const MappedFile& file) const;
   absl::Status CheckContent(const MappedFile& file) const;
-  absl::StatusOr<PackedMemory> CopyOf(const MappedFile& file, ThreadPool* pool) const;
   absl::Status OwnPart(int fd, const std::string& part) const;
   absl::Status CheckRoom(int fd) const;
   absl::Status WriteAll(int fd, absl::Span<const uint8_t> weights) const;

@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "local_engine/base/aligned_buffer.h"
 
@@ -79,12 +82,40 @@ TEST(MappedFileTest, StandsWhereHugePagesCouldBe) {
   EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), content.begin(), content.end()));
 }
 
-TEST(MappedFileTest, HasNoHugePagesOfASmallFile) {
-  const std::string path = WriteFile("small", "text");
+TEST(MappedFileTest, MovesToHugePagesWhileOthersRead) {
+  std::string content((9 << 20) + 5, 'a');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 + i / 511);
+  const std::string path = WriteFile("moving", content);
   const auto file = MappedFile::Open(path, MappedFile::Pages::kHuge).value();
+  const auto same = [&] {
+    return std::equal(file->bytes().begin(), file->bytes().end(), content.begin(), content.end(),
+                      [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); });
+  };
+  std::atomic<bool> moved = false, always = true;
+  std::thread reader([&] {
+    while (!moved) always = same() && always;
+  });
+  const std::atomic<bool> stop = false;
+  EXPECT_TRUE(file->MoveToHugePages(AlignedBuffer::kHugePageBytes, stop).ok());
+  moved = true;
+  reader.join();
+  EXPECT_TRUE(always);
+  // What was moved is no longer the file's.
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out).seekp(5 << 20).put('!');
+  EXPECT_TRUE(same());
   std::remove(path.c_str());
-  EXPECT_EQ(file->bytes()[0], 't');
-  EXPECT_FALSE(file->HasHugePages());
+}
+
+TEST(MappedFileTest, AMoveThatIsStoppedOrFailsLeavesTheRestMapped) {
+  const std::string path = WriteFile("stopped", std::string(5 << 20, 'a'));
+  const auto file = MappedFile::Open(path, MappedFile::Pages::kHuge).value();
+  EXPECT_TRUE(file->MoveToHugePages(0, true).ok());
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out).put('b');
+  EXPECT_EQ(file->bytes()[0], 'b');
+  std::filesystem::resize_file(path, 3 << 20);
+  EXPECT_FALSE(file->MoveToHugePages(0, false).ok()) << "it was cut short";
+  EXPECT_EQ(file->bytes()[(2 << 20) + 1], 'a');
+  std::remove(path.c_str());
 }
 
 TEST(MappedFileTest, SaysThatAFileIsMissing) {

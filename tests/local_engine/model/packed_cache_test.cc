@@ -11,7 +11,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -50,7 +49,7 @@ class PackedCacheTest : public ::testing::Test {
                        static_cast<int64_t>(weights_.size()));
   }
   absl::Status Write() const { return Cache().Write(weights_); }
-  absl::StatusOr<PackedMemory> Read() const { return Cache().Read(pool_.get()); }
+  absl::StatusOr<PackedMemory> Read() const { return Cache().Read(); }
   absl::StatusCode ReadCode() const { return Read().status().code(); }
 
   void Flip(int64_t at) const {
@@ -73,7 +72,6 @@ class PackedCacheTest : public ::testing::Test {
   const std::string path_ = model_path_ + ".packed";
   const std::string part_ = path_ + ".part";
   const std::vector<uint8_t> weights_ = SomeWeights();
-  const std::unique_ptr<ThreadPool> pool_ = ThreadPool::Create(2).value();
 };
 
 TEST_F(PackedCacheTest, GivesWhatWasWritten) {
@@ -101,11 +99,19 @@ TEST_F(PackedCacheTest, WeightsAreAlignedForTheKernels) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.bytes.data()) % AlignedBuffer::kAlignment, 0u);
 }
 
+TEST_F(PackedCacheTest, MovesToHugePages) {
+  ASSERT_TRUE(Write().ok());
+  const PackedMemory memory = Read().value();
+  PackedCache::MoveToHugePages(memory, false);
+  Flip(kHeaderBytes);
+  EXPECT_TRUE(memory.bytes == absl::MakeConstSpan(weights_)) << "they are no longer the file's";
+}
+
 TEST_F(PackedCacheTest, IsOfOneModelInOneState) {
   ASSERT_TRUE(Write().ok());
   std::string other = kFingerprint;
   other.back() = '0';
-  EXPECT_EQ(Cache(other).Read(pool_.get()).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Cache(other).Read().status().code(), absl::StatusCode::kFailedPrecondition);
 
   const timespec times[] = {{1, 0}, {1, 1}};
   ASSERT_EQ(utimensat(AT_FDCWD, model_path_.c_str(), times, 0), 0);

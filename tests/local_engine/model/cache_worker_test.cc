@@ -1,6 +1,6 @@
 // The packed cache from one start of a model to the next.
 
-#include "local_engine/model/cache_writer.h"
+#include "local_engine/model/cache_worker.h"
 
 #include <filesystem>
 #include <fstream>
@@ -18,10 +18,9 @@ namespace nearfar {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-class CacheWriterTest : public ::testing::Test {
+class CacheWorkerTest : public ::testing::Test {
  protected:
   // Enough layers for a cache to be worth its while.
   std::string WriteModel(int layers = 40) const {
@@ -33,62 +32,62 @@ class CacheWriterTest : public ::testing::Test {
     return path;
   }
 
-  static std::string StateAfterWriting(const CacheWriter& writer) {
-    while (writer.state() == "writing") std::this_thread::yield();
-    return writer.state();
+  static std::string StateAfterWriting(const CacheWorker& worker) {
+    while (worker.state() == "writing") std::this_thread::yield();
+    return worker.state();
   }
 
   const testing::TempDir folder_;
 };
 
-TEST_F(CacheWriterTest, TheSecondStartReadsWhatTheFirstWrote) {
+TEST_F(CacheWorkerTest, TheSecondStartReadsWhatTheFirstWrote) {
   const std::string path = WriteModel();
   const auto first = LoadModel(path).value();
   EXPECT_EQ(first->packed_cache, "writing");
-  { const CacheWriter writer(first); }
-  EXPECT_TRUE(fs::exists(path + ".packed")) << "a writer that is gone has written";
+  { const CacheWorker worker(first); }
+  EXPECT_TRUE(fs::exists(path + ".packed")) << "a worker that is gone has written";
 
   const auto second = LoadModel(path).value();
-  EXPECT_THAT(second->packed_cache, AnyOf("mapped", "read"));
+  EXPECT_EQ(second->packed_cache, "mapped");
   EXPECT_EQ(second->cache_to_write, nullptr);
   EXPECT_TRUE(first->packed.memory.bytes == second->packed.memory.bytes);
-  EXPECT_EQ(CacheWriter(second).state(), second->packed_cache);
+  EXPECT_EQ(CacheWorker(second).state(), "mapped");
   const Matrix& down = second->packed.weights.layers[1].down;
   EXPECT_TRUE(down.packed);
   EXPECT_EQ(down.data - second->packed.memory.bytes.data(),
             first->packed.weights.layers[1].down.data - first->packed.memory.bytes.data());
 }
 
-TEST_F(CacheWriterTest, SaysWhenItIsDone) {
-  const CacheWriter writer(LoadModel(WriteModel()).value());
-  EXPECT_EQ(StateAfterWriting(writer), "written");
+TEST_F(CacheWorkerTest, SaysWhenItIsDone) {
+  const CacheWorker worker(LoadModel(WriteModel()).value());
+  EXPECT_EQ(StateAfterWriting(worker), "written");
 }
 
-TEST_F(CacheWriterTest, SaysWhyThereIsNone) {
+TEST_F(CacheWorkerTest, SaysWhyThereIsNone) {
   const std::string path = WriteModel();
   fs::create_directory(path + ".packed.part");
-  const CacheWriter writer(LoadModel(path).value());
-  EXPECT_THAT(StateAfterWriting(writer), HasSubstr("cannot create"));
+  const CacheWorker worker(LoadModel(path).value());
+  EXPECT_THAT(StateAfterWriting(worker), HasSubstr("cannot create"));
   EXPECT_FALSE(fs::exists(path + ".packed"));
 }
 
-TEST_F(CacheWriterTest, ADamagedCacheIsPackedAnewAndReplaced) {
+TEST_F(CacheWorkerTest, ADamagedCacheIsPackedAnewAndReplaced) {
   const std::string path = WriteModel();
   std::ofstream(path + ".packed") << "junk";
-  { const CacheWriter writer(LoadModel(path).value()); }
-  EXPECT_THAT(LoadModel(path).value()->packed_cache, AnyOf("mapped", "read"));
+  { const CacheWorker worker(LoadModel(path).value()); }
+  EXPECT_EQ(LoadModel(path).value()->packed_cache, "mapped");
 }
 
-TEST_F(CacheWriterTest, IsLeftOutWhereNobodyWantsIt) {
+TEST_F(CacheWorkerTest, IsLeftOutWhereNobodyWantsIt) {
   const std::string path = WriteModel();
   const auto model = LoadModel(path, {.packed_cache = false}).value();
-  EXPECT_EQ(CacheWriter(model).state(), "off");
+  EXPECT_EQ(CacheWorker(model).state(), "off");
   EXPECT_FALSE(fs::exists(path + ".packed"));
 }
 
-TEST_F(CacheWriterTest, IsLeftOutWhereLittleIsPacked) {
+TEST_F(CacheWorkerTest, IsLeftOutWhereLittleIsPacked) {
   const std::string path = WriteModel(2);
-  { const CacheWriter writer(LoadModel(path).value()); }
+  { const CacheWorker worker(LoadModel(path).value()); }
   EXPECT_FALSE(fs::exists(path + ".packed"));
 }
 
