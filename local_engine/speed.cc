@@ -1,12 +1,14 @@
 #include "local_engine/speed.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 
 namespace nearfar {
@@ -155,6 +157,133 @@ absl::StatusOr<DecodeSpeed> MedianDecodeSpeed(const Engine& engine, Session& ses
   return median;
 }
 
+absl::Status MeasureDepths(Engine& engine, const std::vector<int>& depths,
+                           const SpeedOptions& options, EngineSpeed* speed) {
+  const auto session = engine.NewSession();
+  if (!session.ok()) return session.status();
+  for (const int depth : depths) {
+    const auto decode = MedianDecodeSpeed(engine, **session, depth, options);
+    if (!decode.ok()) return decode.status();
+    speed->decode.push_back(*decode);
+  }
+  return absl::OkStatus();
+}
+
+// ---- Several sequences.
+
+// Counts while all sequences decode: from the first token of the one that began last, until one
+// ends. They have one prompt and are greedy, so one is as long as the other. Sinks are called one
+// after the other.
+class BatchMeter {
+ public:
+  explicit BatchMeter(int sequences) : sequences_(sequences), running_(sequences) {}
+
+  void OnFirstToken(int sequence) {
+    ++begun_;
+    last_begun_ = sequence;
+    begin_ = end_ = Clock::now();
+  }
+  void OnNextToken(int sequence) {
+    if (begun_ < sequences_ || ended_ || sequence != last_begun_) return;
+    ++passes_;
+    end_ = Clock::now();
+  }
+  void OnDone(const GenerateResult& result) {
+    ended_ = true;
+    if (result.reason == StopReason::kError) status_ = result.status;
+    running_.DecrementCount();
+  }
+
+  absl::Status Wait() {
+    running_.Wait();
+    return status_;
+  }
+  // After Wait.
+  int passes() const { return passes_; }
+  double seconds() const { return std::chrono::duration<double>(end_ - begin_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const int sequences_;
+  int begun_ = 0, last_begun_ = 0, passes_ = 0;
+  bool ended_ = false;
+  Clock::time_point begin_, end_;
+  absl::Status status_;
+  absl::BlockingCounter running_;
+};
+
+class BatchSink : public GenerateSink {
+ public:
+  BatchSink(std::shared_ptr<BatchMeter> meter, int sequence)
+      : meter_(std::move(meter)), sequence_(sequence) {}
+
+  void OnToken(const Token&) override {
+    begun_ ? meter_->OnNextToken(sequence_) : meter_->OnFirstToken(sequence_);
+    begun_ = true;
+  }
+  void OnDone(const GenerateResult& result) override { meter_->OnDone(result); }
+
+ private:
+  const std::shared_ptr<BatchMeter> meter_;
+  const int sequence_;
+  bool begun_ = false;
+};
+
+using Sessions = std::vector<std::unique_ptr<Session>>;
+
+absl::StatusOr<std::shared_ptr<BatchMeter>> GenerateAll(const Sessions& sessions,
+                                                        const std::vector<int32_t>& prompt,
+                                                        int tokens) {
+  const int count = static_cast<int>(sessions.size());
+  const auto meter = std::make_shared<BatchMeter>(count);
+  for (int i = 0; i < count; ++i) {
+    GenerateRequest request;
+    request.prompt = prompt;
+    request.max_tokens = tokens;
+    const absl::Status status =
+        sessions[i]->Generate(std::move(request), std::make_shared<BatchSink>(meter, i));
+    if (!status.ok()) return status;
+  }
+  const absl::Status status = meter->Wait();
+  if (!status.ok()) return status;
+  return meter;
+}
+
+absl::StatusOr<double> BatchOnce(const Engine& engine, const Sessions& sessions, int decode) {
+  int passes = 0;
+  double seconds = 0;
+  for (int attempt = 0; passes < decode && attempt < kAttempts; ++attempt) {
+    const auto prompt = TextIds(engine, kLeastPrompt + attempt);
+    if (!prompt.ok()) return prompt.status();
+    // A prompt is computed in a pass of its own, while those before it decode.
+    const int tokens = decode - passes + 1 + static_cast<int>(sessions.size());
+    const auto meter = GenerateAll(sessions, *prompt, tokens);
+    if (!meter.ok()) return meter.status();
+    passes += (*meter)->passes();
+    seconds += (*meter)->seconds();
+  }
+  if (passes == 0) return absl::InternalError("the model ends every answer before it begins");
+  return static_cast<double>(passes) * static_cast<double>(sessions.size()) / seconds;
+}
+
+absl::StatusOr<BatchSpeed> MedianBatchSpeed(Engine& engine, int sequences,
+                                            const SpeedOptions& options) {
+  Sessions sessions;
+  for (int i = 0; i < sequences; ++i) {
+    auto session = engine.NewSession();
+    if (!session.ok()) return session.status();
+    sessions.push_back(*std::move(session));
+  }
+  std::vector<double> speeds;
+  for (int run = 0; run < options.runs; ++run) {
+    const auto speed = BatchOnce(engine, sessions, options.decode);
+    if (!speed.ok()) return speed.status();
+    speeds.push_back(*speed);
+  }
+  return BatchSpeed{.sequences = sequences, .tokens_per_second = Median(std::move(speeds))};
+}
+
 // ---- Options.
 
 absl::Status CheckLeast(const char* option, int value, int least) {
@@ -168,6 +297,7 @@ absl::Status CheckOptions(const SpeedOptions& options) {
   status.Update(CheckLeast("decode", options.decode, 1));
   status.Update(CheckLeast("runs", options.runs, 1));
   for (const int depth : options.depths) status.Update(CheckLeast("depths", depth, 0));
+  for (const int batch : options.batches) status.Update(CheckLeast("batches", batch, 1));
   return status;
 }
 
@@ -209,13 +339,14 @@ absl::StatusOr<EngineSpeed> MeasureSpeed(Engine& engine, const SpeedOptions& opt
   const auto prefill = MedianPrefillSpeed(engine, options);
   if (!prefill.ok()) return prefill.status();
   speed.prefill_tokens_per_second = *prefill;
-  const auto session = engine.NewSession();
-  if (!session.ok()) return session.status();
-  for (const int depth : depths) {
-    const auto decode = MedianDecodeSpeed(engine, **session, depth, options);
-    if (!decode.ok()) return decode.status();
-    speed.decode.push_back(*decode);
+  status = MeasureDepths(engine, depths, options, &speed);
+  for (const int batch : options.batches) {
+    if (!status.ok()) return status;
+    const auto measured = MedianBatchSpeed(engine, batch, options);
+    if (measured.ok()) speed.batches.push_back(*measured);
+    status = measured.status();
   }
+  if (!status.ok()) return status;
   return speed;
 }
 

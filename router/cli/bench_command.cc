@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -30,6 +31,7 @@ namespace {
 
 constexpr int kMostTokens = 1 << 20;
 constexpr int kMostRuns = 1000;
+constexpr int kMostBatch = 64;
 constexpr double kGiga = 1e9;
 
 struct Figures {
@@ -78,6 +80,10 @@ class BenchCommand : public Command {
         ->allow_extra_args(false)
         ->check(CLI::Range(0, kMostTokens))
         ->capture_default_str();
+    app->add_option("--batch", options_.batches, "Sequences decoded at once, as 4,8")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(CLI::Range(1, kMostBatch));
     app->add_option("--runs", options_.runs, "Runs, of which the medians are told")
         ->check(CLI::Range(1, kMostRuns))
         ->capture_default_str();
@@ -100,7 +106,7 @@ class BenchCommand : public Command {
   // The engine is gone again afterwards, so that the machine is measured alone.
   absl::Status MeasureEngine(Figures* figures) const {
     const auto start = std::chrono::steady_clock::now();
-    const auto engine = OpenEngine(model_, engine_);
+    const auto engine = OpenEngine(model_, engine_, MostSequences());
     if (!engine.ok()) return engine.status();
     const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
     figures->load_seconds = load.count();
@@ -113,6 +119,12 @@ class BenchCommand : public Command {
     figures->speed = *std::move(speed);
     figures->peak_rss_mib = PeakRssMib();
     return absl::OkStatus();
+  }
+
+  int MostSequences() const {
+    int most = 1;
+    for (const int batch : options_.batches) most = std::max(most, batch);
+    return most;
   }
 
   static absl::Status MeasureMachine(Figures* figures) {
@@ -166,6 +178,10 @@ class BenchCommand : public Command {
            speed(decode.tokens_per_second),
            absl::StrFormat("%.0f %% of the read bandwidth", figures.PercentOfBandwidth(decode))});
     }
+    for (const BatchSpeed& batch : figures.speed.batches) {
+      table->Add({absl::StrCat("decode ", options_.decode, " of ", batch.sequences, " at once"),
+                  speed(batch.tokens_per_second)});
+    }
   }
 
   static void AddFacts(const Figures& figures, Table* table) {
@@ -207,6 +223,14 @@ class BenchCommand : public Command {
       json.Field("depth", decode.depth);
       json.Field("tokens_per_s", decode.tokens_per_second);
       json.Field("percent_of_bandwidth", figures.PercentOfBandwidth(decode));
+      json.EndObject();
+    }
+    json.EndArray();
+    json.Key("batches").BeginArray();
+    for (const BatchSpeed& batch : figures.speed.batches) {
+      json.BeginObject();
+      json.Field("sequences", batch.sequences);
+      json.Field("tokens_per_s", batch.tokens_per_second);
       json.EndObject();
     }
     json.EndArray();

@@ -54,7 +54,7 @@ void EngineFlags::Declare(CLI::App* app) {
 }
 
 absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
-                                                   const EngineFlags& flags) {
+                                                   const EngineFlags& flags, int max_sessions) {
   const absl::StatusOr<std::string> path = model.empty() ? AnyModelFile() : FindModelFile(model);
   if (!path.ok()) return path.status();
   EngineOptions options;
@@ -62,7 +62,7 @@ absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
   options.context_tokens = flags.context_tokens;
   options.kernels = flags.kernels;
   options.packed_cache = flags.packed_cache;
-  options.max_sessions = 1;  // a person asks one thing at a time
+  options.max_sessions = max_sessions;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);
   if (engine.ok() || absl::StrContains(engine.status().message(), *path)) return engine;
   return absl::Status(engine.status().code(),

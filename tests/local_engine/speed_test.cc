@@ -42,9 +42,29 @@ TEST(Speed, IsToldOfEachDepthThatFits) {
   EXPECT_THAT(speed->left_out, ElementsAre(512));
 }
 
+TEST(Speed, IsToldOfEachBatch) {
+  const auto engine = testing::OpenTinyEngine({.max_sessions = 3});
+  const auto speed = Measure(*engine, {.prefill = 20, .decode = 6, .batches = {3, 1}, .runs = 2});
+  ASSERT_TRUE(speed.ok()) << speed.status();
+  ASSERT_EQ(speed->batches.size(), 2U);
+  for (const int i : {0, 1}) {
+    EXPECT_EQ(speed->batches[i].sequences, (std::vector<int>{3, 1})[i]);
+    EXPECT_TRUE(std::isfinite(speed->batches[i].tokens_per_second));
+    EXPECT_GT(speed->batches[i].tokens_per_second, 0);
+  }
+  // Decoded twice, by three, by one, and by the one of the depth.
+  EXPECT_GE(engine->stats().decode_tokens, 2 * 6 * (3 + 1 + 1));
+}
+
+TEST(Speed, ABatchNeedsAsManySessions) {
+  const auto engine = testing::OpenTinyEngine({.max_sessions = 2});
+  const auto speed = MeasureSpeed(*engine, {.prefill = 20, .decode = 2, .batches = {3}});
+  EXPECT_EQ(speed.status().code(), absl::StatusCode::kResourceExhausted) << speed.status();
+}
+
 TEST(Speed, LeavesNoSessionBehind) {
-  const auto engine = testing::OpenTinyEngine({.max_sessions = 1});
-  ASSERT_TRUE(Measure(*engine, {.prefill = 20, .decode = 3, .runs = 3}).ok());
+  const auto engine = testing::OpenTinyEngine({.max_sessions = 2});
+  ASSERT_TRUE(Measure(*engine, {.prefill = 20, .decode = 3, .batches = {2}, .runs = 3}).ok());
   EXPECT_EQ(engine->stats().live_sessions, 0);
 }
 
@@ -82,6 +102,7 @@ TEST(Speed, RefusesWhatCannotBeMeasured) {
   refuse({.prefill = 0}, invalid, "SpeedOptions::prefill: 0 is below 1");
   refuse({.decode = 0}, invalid, "SpeedOptions::decode: 0 is below 1");
   refuse({.depths = {0, -1}}, invalid, "SpeedOptions::depths: -1 is below 0");
+  refuse({.batches = {0}}, invalid, "SpeedOptions::batches: 0 is below 1");
   refuse({.runs = 0}, invalid, "SpeedOptions::runs: 0 is below 1");
   const auto range = absl::StatusCode::kOutOfRange;
   refuse({.prefill = 513}, range,

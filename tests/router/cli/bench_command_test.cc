@@ -39,28 +39,41 @@ class Bench : public ::testing::Test {
 };
 
 TEST_F(Bench, PrintsEachFigureBesideItsLimit) {
-  const ProgramRun run = Run({"--depth", "0,100"});
+  const ProgramRun run = Run({"--depth", "0,100", "--batch", "2,3"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
   for (const char* text :
        {"_tiny · kernels scalar · 1 thread", "prefill 40 ", "% of the int8 peak",
-        "decode 4 at depth 0 ", "decode 4 at depth 100 ", "% of the read bandwidth", "load ",
-        "peak memory ", "weights read a token ", "energy ", "int8 peak ", "read bandwidth "}) {
+        "decode 4 at depth 0 ", "decode 4 at depth 100 ", "decode 4 of 2 at once ",
+        "decode 4 of 3 at once ", "% of the read bandwidth", "load ", "peak memory ",
+        "weights read a token ", "energy ", "int8 peak ", "read bandwidth "}) {
     EXPECT_THAT(run.out, HasSubstr(text));
   }
   EXPECT_THAT(run.err, HasSubstr("one run; attention is left out"));
 }
 
 TEST_F(Bench, TellsTheSameAsJson) {
-  const ProgramRun run = Run({"--depth", "7,100", "--json"});
+  const ProgramRun run = Run({"--depth", "7,100", "--batch", "3", "--json"});
   EXPECT_EQ(run.code, kExitOk) << run.err;
-  for (const char* key :
-       {"\"model\":\"", "\"kernels\":\"scalar\"", "\"threads\":1", "\"runs\":1",
-        "\"load_s\":", "\"peak_rss_mib\":", "\"weight_bytes\":", "\"prefill_tokens\":40",
-        "\"prefill_tokens_per_s\":", "\"prefill_percent_of_int8_peak\":", "\"decode_tokens\":4",
-        "\"decode_tokens_per_s\":", "\"decode_percent_of_bandwidth\":",
-        "\"decode\":[{\"depth\":7,\"tokens_per_s\":", "},{\"depth\":100,\"tokens_per_s\":",
-        "\"percent_of_bandwidth\":", "\"int8_peak_gops\":", "\"read_bandwidth_gb_per_s\":",
-        "\"joules_per_decode_token\":"}) {
+  for (const char* key : {"\"model\":\"",
+                          "\"kernels\":\"scalar\"",
+                          "\"threads\":1",
+                          "\"runs\":1",
+                          "\"load_s\":",
+                          "\"peak_rss_mib\":",
+                          "\"weight_bytes\":",
+                          "\"prefill_tokens\":40",
+                          "\"prefill_tokens_per_s\":",
+                          "\"prefill_percent_of_int8_peak\":",
+                          "\"decode_tokens\":4",
+                          "\"decode_tokens_per_s\":",
+                          "\"decode_percent_of_bandwidth\":",
+                          "\"decode\":[{\"depth\":7,\"tokens_per_s\":",
+                          "},{\"depth\":100,\"tokens_per_s\":",
+                          "\"percent_of_bandwidth\":",
+                          "\"batches\":[{\"sequences\":3,\"tokens_per_s\":",
+                          "\"int8_peak_gops\":",
+                          "\"read_bandwidth_gb_per_s\":",
+                          "\"joules_per_decode_token\":"}) {
     EXPECT_THAT(run.out, HasSubstr(key));
   }
   // What is not finite is written as null, which energy alone may be.
@@ -90,9 +103,10 @@ TEST_F(Bench, WhatFitsNoContextIsWrongUse) {
 
 TEST_F(Bench, WrongOptionsAreExit64WithAHint) {
   const std::vector<std::vector<std::string>> wrong = {
-      {"--threads", "-1"}, {"--threads", "9999"}, {"--prefill", "0"},   {"--decode", "0"},
-      {"--depth", "-1"},   {"--depth", "1,x"},    {"--depth"},          {"--runs", "0"},
-      {"--runs", "few"},   {"--kernels", "moon"}, {"--depth", "1", "2"}};
+      {"--threads", "-1"}, {"--threads", "9999"}, {"--prefill", "0"},    {"--decode", "0"},
+      {"--depth", "-1"},   {"--depth", "1,x"},    {"--depth"},           {"--runs", "0"},
+      {"--runs", "few"},   {"--kernels", "moon"}, {"--depth", "1", "2"}, {"--batch", "0"},
+      {"--batch", "65"}};
   for (const std::vector<std::string>& words : wrong) {
     std::vector<std::string> all = {"bench", "--model", model_};
     all.insert(all.end(), words.begin(), words.end());
