@@ -2,6 +2,7 @@
 //   kernel_bench --benchmark_filter=avx2/.*/gemv
 // "gemv": one token, weights far larger than the caches; bytes_per_second is what is read of them.
 // "cached": one token, weights that stay in the L2 cache: the instructions' own limit.
+// "batch_2" to "batch_16": as "gemv", with as many tokens.
 // "gemm": 64 tokens; items_per_second counts operations (2 for a weight and a token).
 // "attention": one token over 2048 positions of one KV head; bytes_per_second is keys and values.
 
@@ -122,6 +123,10 @@ void Register(const KernelTable& table, const QuantFormat& format) {
         ->UseRealTime();
   };
   add("gemv", 96 << 20, 1);
+  add("batch_2", 96 << 20, 2);
+  add("batch_4", 96 << 20, 4);
+  add("batch_8", 96 << 20, 8);
+  add("batch_16", 96 << 20, 16);
   add("cached", 512 << 10, 1);
   add("gemm", 1 << 20, 64);
 }

@@ -179,6 +179,10 @@ NEARFAR_INLINE __m256i BroadcastWord(const int8_t* from) {
 #ifndef NEARFAR_KERNELS_OWN_DOT
 
 constexpr int kTokenTile = 4;
+constexpr int kMostDots = 4;
+constexpr int kLeastPrefetch = 1;
+template <int kScales>
+constexpr int64_t kMostDirectTokens = 16;
 constexpr int kDotChains = 2;
 constexpr int kRawHighBits = 0;
 NEARFAR_INLINE Bytes RawHighNibbles(Bytes a) { return HighNibbles(a); }

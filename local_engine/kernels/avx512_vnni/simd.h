@@ -16,6 +16,10 @@ namespace {
 constexpr int kLanes = 16;
 constexpr int kQueryRows = 8;
 constexpr int kTokenTile = 8;
+constexpr int kMostDots = 16;
+constexpr int kLeastPrefetch = 2;
+template <int kScales>
+constexpr int64_t kMostDirectTokens = kScales == 1 ? INT64_MAX : 16;
 constexpr int kDotChains = 8;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------

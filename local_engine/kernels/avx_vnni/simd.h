@@ -11,6 +11,10 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kTokenTile = 4;
+constexpr int kMostDots = 8;
+constexpr int kLeastPrefetch = 1;
+template <int kScales>
+constexpr int64_t kMostDirectTokens = 16;
 constexpr int kDotChains = 12;
 
 // VPDPBUSD takes unsigned weights, and widens to 32 bits at once, so nothing saturates: the high

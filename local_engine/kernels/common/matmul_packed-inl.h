@@ -1,9 +1,9 @@
 // The product of packed weights (packing/tiles.h) and quantized activations.
 //
-// One token: a block is decoded into registers and used at once. More: a strip is decoded once into
-// a panel in the scratch memory, then multiplied with kTokenTile tokens at a time. Both do the same
-// operations in the same order for a row and a token, so both give the same bits. Held by
-// tests/local_engine/kernels/matmul_test.cc.
+// Directly: a block is decoded into registers and used at once, for kTokenTile tokens. Or a strip
+// is decoded once into a panel in the scratch memory, and then multiplied: what is better for many
+// tokens where decoding is dear. Both do the same operations in the same order for a row and a
+// token, so both give the same bits. Held by tests/local_engine/kernels/matmul_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_PACKED_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_MATMUL_PACKED_INL_H_
@@ -26,6 +26,12 @@ struct TokenGroup {
       blocks[t] = x.blocks + block;
     }
   }
+  NEARFAR_INLINE void Advance(int64_t count) {
+    for (int t = 0; t < kTokens; ++t) {
+      values[t] += count * kActivationBlock;
+      blocks[t] += count;
+    }
+  }
   const int8_t* values[kTokens];
   const ActivationBlock* blocks[kTokens];
 };
@@ -40,16 +46,22 @@ NEARFAR_INLINE I32 Start(int32_t minus_sum) {
   return ShiftLeftInts<kShift>(SetInts(kBias < 0 ? -minus_sum : minus_sum));
 }
 
+// Whether the nibbles of a block may stay where they are, above kRawHighBits others.
+template <typename Format, int kHalf>
+constexpr int kRawBits = kHalf == 1 && Format::kRawHalves ? kRawHighBits : 0;
+
 // The dot products of one block of kLanes rows and one token: of all 32 columns, or of each 16.
-template <typename Format, int kRawBits>
+// kRaw: how many bits the w's that are added are shifted up.
+template <typename Format>
 class BlockDots {
  public:
   static constexpr int kScales = Format::kScales;
 
+  template <int kRaw>
   NEARFAR_INLINE void Begin(const ActivationBlock& x) {
-    dots_[0].Begin(Start<Format::kBias, kRawBits>(kScales == 1 ? x.minus_sum : x.minus_sum_low));
+    dots_[0].Begin(Start<Format::kBias, kRaw>(kScales == 1 ? x.minus_sum : x.minus_sum_low));
     if constexpr (kScales == 1) return;
-    dots_[kScales - 1].Begin(Start<Format::kBias, kRawBits>(x.minus_sum - x.minus_sum_low));
+    dots_[kScales - 1].Begin(Start<Format::kBias, kRaw>(x.minus_sum - x.minus_sum_low));
   }
 
   // values: of the block.
@@ -59,11 +71,12 @@ class BlockDots {
   }
 
   // sum + scale * x.scale * dot (+ offset * x.sum)
+  template <int kRaw>
   NEARFAR_INLINE F32 Finish(const F32 scale[kScales], F32 offset, const ActivationBlock& x,
                             F32 sum) const {
     for (int i = 0; i < kScales; ++i) {
       I32 whole = dots_[i].Sum();
-      if constexpr (kRawBits > 0) whole = ShiftRightInts<kRawBits>(whole);
+      if constexpr (kRaw > 0) whole = ShiftRightInts<kRaw>(whole);
       sum = Fma(ToFloat(whole), Mul(scale[i], Set(x.scale)), sum);
     }
     return Format::kOffset ? Fma(offset, Set(x.sum), sum) : sum;
@@ -112,56 +125,94 @@ NEARFAR_INLINE int64_t TilesOfRow(int64_t cols) {
   return (cols + kColumns - 1) / kColumns;
 }
 
-// Adds a pair of blocks of one token to the sums of a strip. values and x: of the pair's first
-// block. Both blocks of kLanes rows are computed side by side, because they may share their bytes.
-template <typename Format>
-NEARFAR_INLINE void AddPair(const typename Format::Tile& tile, int pair, const int8_t* values,
-                            const ActivationBlock* x, F32 sums[kGroups]) {
-  constexpr bool kRaw = Format::kRawHalves;
-  constexpr int kRawBits = kRaw ? kRawHighBits : 0;
-  const Pieces first_pieces = Format::template PiecesOf<0>(tile.pairs[pair]);
-  const Pieces second_pieces = Format::template PiecesOf<1>(tile.pairs[pair]);
-  Unroll<kGroups>([&](auto g) NEARFAR_LAMBDA_INLINE {
-    const typename Format::Planes first_planes =
-        Format::template LoadPlanes<0>(tile.pairs[pair], g.value);
-    const typename Format::Planes second_planes =
-        Format::template LoadPlanes<1>(tile.pairs[pair], g.value);
-    BlockDots<Format, 0> first;
-    BlockDots<Format, kRawBits> second;
-    first.Begin(x[0]);
-    second.Begin(x[1]);
-    Unroll<kBlockPieces>([&](auto i) NEARFAR_LAMBDA_INLINE {
-      const Bytes low = LoadPiece(first_pieces[i.value], g.value);
-      const Bytes high = Format::kShared ? low : LoadPiece(second_pieces[i.value], g.value);
-      second.template Add<i.value>(Format::template Word<1, kRaw, i.value>(high, second_planes),
-                                   values + kActivationBlock);
-      first.template Add<i.value>(Format::template Word<0, false, i.value>(low, first_planes),
-                                  values);
+// Adds blocks [kFirst, kEnd) of a pair to the sums of kLanes rows. x: at the pair's first block.
+template <typename Format, int kFirst, int kEnd, int kTokens>
+NEARFAR_INLINE void AddBlocks(const typename Format::Tile& tile, int pair, int group,
+                              const TokenGroup<kTokens>& x, F32 sums[kTokens]) {
+  typename Format::Planes planes[2];
+  BlockDots<Format> dots[2][kTokens];
+  Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
+    constexpr int kHalf = decltype(half)::value;
+    planes[kHalf] = Format::template LoadPlanes<kHalf>(tile.pairs[pair], group);
+    for (int t = 0; t < kTokens; ++t) {
+      dots[kHalf][t].template Begin<kRawBits<Format, kHalf>>(x.blocks[t][kHalf]);
+    }
+  });
+  Unroll<kBlockPieces>([&](auto piece) NEARFAR_LAMBDA_INLINE {
+    constexpr int kPiece = decltype(piece)::value;
+    Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
+      constexpr int kHalf = decltype(half)::value;
+      const Pieces pieces = Format::template PiecesOf<kHalf>(tile.pairs[pair]);
+      const Bytes w = Format::template Word<kHalf, (kRawBits<Format, kHalf> > 0), kPiece>(
+          LoadPiece(pieces[kPiece], group), planes[kHalf]);
+      for (int t = 0; t < kTokens; ++t) {
+        dots[kHalf][t].template Add<kPiece>(w, x.values[t] + kHalf * kActivationBlock);
+      }
     });
+  });
+  Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
+    constexpr int kHalf = decltype(half)::value;
     F32 scale[Format::kScales], offset;
-    LoadScales<Format, 0>(tile, pair, g.value, scale, &offset);
-    sums[g.value] = first.Finish(scale, offset, x[0], sums[g.value]);
-    LoadScales<Format, 1>(tile, pair, g.value, scale, &offset);
-    sums[g.value] = second.Finish(scale, offset, x[1], sums[g.value]);
+    LoadScales<Format, kHalf>(tile, pair, group, scale, &offset);
+    for (int t = 0; t < kTokens; ++t) {
+      sums[t] = dots[kHalf][t].template Finish<kRawBits<Format, kHalf>>(
+          scale, offset, x.blocks[t][kHalf], sums[t]);
+    }
   });
 }
 
+// Whether both blocks of a pair are computed side by side: where they share their bytes, and the
+// registers hold their dot products. Blocks with bytes of their own are read one after the other,
+// twice as fast where memory is the limit; but for many tokens the CPU is.
 template <typename Format>
-NEARFAR_NOINLINE void MultiplyOne(const MatMulArgs& args, int64_t row) {
+constexpr bool SideBySide(int tokens) {
+  return 2 * tokens * Format::kScales <= kMostDots && (Format::kShared || tokens >= 8);
+}
+
+// Adds a pair of blocks to the sums of a strip.
+template <typename Format, int kTokens>
+NEARFAR_INLINE void AddPair(const typename Format::Tile& tile, int pair,
+                            const TokenGroup<kTokens>& x, F32 sums[kGroups][kTokens]) {
+  for (int g = 0; g < kGroups; ++g) {
+    if constexpr (SideBySide<Format>(kTokens)) {
+      AddBlocks<Format, 0, 2>(tile, pair, g, x, sums[g]);
+    } else {
+      AddBlocks<Format, 0, 1>(tile, pair, g, x, sums[g]);
+      AddBlocks<Format, 1, 2>(tile, pair, g, x, sums[g]);
+    }
+  }
+}
+
+// Asks for as many bytes as a pair takes of its tile, some way ahead. Tiles are read from front to
+// back, but the longer a pair is computed, the later the CPU itself looks ahead.
+template <typename Format>
+NEARFAR_INLINE void Prefetch(const typename Format::Tile& tile, int pair) {
+  constexpr int kAhead = 4096, kLine = 64;
+  constexpr int kPart =
+      (sizeof(tile) + Format::kPairs * kLine - 1) / (Format::kPairs * kLine) * kLine;
+  const char* const part = reinterpret_cast<const char*>(&tile) + kAhead + pair * kPart;
+  for (int i = 0; i < kPart; i += kLine) __builtin_prefetch(part + i);
+}
+
+template <typename Format, int kTokens>
+NEARFAR_NOINLINE void MultiplyDirectly(const MatMulArgs& args, int64_t row, int64_t token) {
   using Tile = typename Format::Tile;
-  const int8_t* values = args.x.values;
-  const ActivationBlock* x = args.x.blocks;
-  F32 sums[kGroups][1];
-  for (int g = 0; g < kGroups; ++g) sums[g][0] = Set(0.0f);
+  TokenGroup<kTokens> x(args.x, token);
+  F32 sums[kGroups][kTokens];
+  for (int g = 0; g < kGroups; ++g) {
+    for (int t = 0; t < kTokens; ++t) sums[g][t] = Set(0.0f);
+  }
   const Tile* tile =
       reinterpret_cast<const Tile*>(args.weights + row / kStripRows * args.weight_stride);
   const Tile* const end = tile + TilesOfRow<Format>(args.cols);
   for (; tile != end; ++tile) {
-    for (int pair = 0; pair < Format::kPairs; ++pair, values += 2 * kActivationBlock, x += 2) {
-      AddPair<Format>(*tile, pair, values, x, &sums[0][0]);
+    for (int pair = 0; pair < Format::kPairs; ++pair) {
+      if constexpr (kTokens >= kLeastPrefetch) Prefetch<Format>(*tile, pair);
+      AddPair<Format, kTokens>(*tile, pair, x, sums);
+      x.Advance(2);
     }
   }
-  WriteStrip<1>(args, row, 0, sums);
+  WriteStrip<kTokens>(args, row, token, sums);
 }
 
 // A decoded block.
@@ -213,31 +264,40 @@ NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const PanelBlock<For
       const typename PanelBlock<Format>::Group group = panel[b].groups[g.value];
       Unroll<kTokens>([&](auto t) NEARFAR_LAMBDA_INLINE {
         const ActivationBlock& block = x.blocks[t.value][b];
-        BlockDots<Format, 0> dots;
-        dots.Begin(block);
+        BlockDots<Format> dots;
+        dots.template Begin<0>(block);
         Unroll<kBlockPieces>([&](auto i) NEARFAR_LAMBDA_INLINE {
           dots.template Add<i.value>(group.w[i.value], x.values[t.value] + b * kActivationBlock);
         });
         sums[g.value][t.value] =
-            dots.Finish(group.scale, group.offset, block, sums[g.value][t.value]);
+            dots.template Finish<0>(group.scale, group.offset, block, sums[g.value][t.value]);
       });
     });
   }
   WriteStrip<kTokens>(args, row, token, sums);
 }
 
+// Calls function(first token, Constant<count>()) for tiles of kTile tokens and for what is left.
+template <int kTile, typename Function>
+NEARFAR_INLINE void ForTokenTiles(int64_t tokens, Function function) {
+  int64_t token = 0;
+  for (; token + kTile <= tokens; token += kTile) function(token, Constant<kTile>());
+  if (token == tokens) return;
+  WithCount<kTile>(static_cast<int>(tokens - token), [&](auto count) { function(token, count); });
+}
+
 template <typename Format>
-void MultiplyStrip(const MatMulArgs& args, int64_t row) {
-  const int64_t tokens = args.x.tokens;
-  if (tokens == 1) return MultiplyOne<Format>(args, row);
+void MultiplyStripDirectly(const MatMulArgs& args, int64_t row) {
+  ForTokenTiles<kTokenTile>(args.x.tokens, [&](int64_t token, auto count) {
+    MultiplyDirectly<Format, decltype(count)::value>(args, row, token);
+  });
+}
+
+template <typename Format>
+void MultiplyStripByPanel(const MatMulArgs& args, int64_t row) {
   PanelBlock<Format>* panel = reinterpret_cast<PanelBlock<Format>*>(args.scratch);
   DecodeStrip<Format>(args, row, panel);
-  int64_t token = 0;
-  for (; token + kTokenTile <= tokens; token += kTokenTile) {
-    MultiplyPanel<Format, kTokenTile>(args, panel, row, token);
-  }
-  if (token == tokens) return;
-  WithCount<kTokenTile>(static_cast<int>(tokens - token), [&](auto count) {
+  ForTokenTiles<kTokenTile>(args.x.tokens, [&](int64_t token, auto count) {
     MultiplyPanel<Format, decltype(count)::value>(args, panel, row, token);
   });
 }
@@ -245,7 +305,14 @@ void MultiplyStrip(const MatMulArgs& args, int64_t row) {
 template <typename Format>
 void MatMulPacked(const MatMulArgs& args) {
   if (args.x.tokens == 0) return;
-  for (int64_t row = 0; row < args.rows; row += kStripRows) MultiplyStrip<Format>(args, row);
+  constexpr int64_t kMostDirect = kMostDirectTokens<Format::kScales>;
+  for (int64_t row = 0; row < args.rows; row += kStripRows) {
+    if (kMostDirect == INT64_MAX || args.x.tokens <= kMostDirect) {
+      MultiplyStripDirectly<Format>(args, row);
+    } else if constexpr (kMostDirect != INT64_MAX) {
+      MultiplyStripByPanel<Format>(args, row);
+    }
+  }
 }
 
 // A panel of the largest block and the widest tile.

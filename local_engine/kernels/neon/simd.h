@@ -16,6 +16,10 @@ namespace {
 constexpr int kLanes = 4;
 constexpr int kQueryRows = 4;
 constexpr int kTokenTile = 4;
+constexpr int kMostDots = 16;
+constexpr int kLeastPrefetch = 2;
+template <int kScales>
+constexpr int64_t kMostDirectTokens = 8;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
 

@@ -22,6 +22,14 @@ constexpr int kLanes = 4;
 constexpr int kQueryRows = 4;
 // Tokens whose sums fit into the registers beside a decoded block.
 constexpr int kTokenTile = 1;
+// Dot products that the registers hold beside what else a product needs.
+constexpr int kMostDots = 4;
+// From how many tokens on weights are asked for ahead of their use.
+constexpr int kLeastPrefetch = 2;
+// Up to how many tokens, of formats with so many scales a block, a block is decoded anew for each
+// kTokenTile of them, instead of once into a panel.
+template <int kScales>
+constexpr int64_t kMostDirectTokens = 1;
 // Dot<4>s side by side that come nearest to what the instruction set can do (limits-inl.h).
 constexpr int kDotChains = 2;
 
