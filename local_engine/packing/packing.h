@@ -12,7 +12,7 @@
 namespace nearfar {
 
 // Changes with every change of tiles.h, so that nobody reads another version's packed file.
-inline constexpr int kPackedLayoutVersion = 1;
+inline constexpr int kPackedLayoutVersion = 2;
 
 struct PackedFormat {
   DType dtype;

@@ -37,17 +37,17 @@ struct UpperBits {
   uint8_t halves[2][kPieceBytes];
 };
 
-// What belongs to one pair of blocks, of each width.
+// What belongs to one pair of blocks, of each width, in the order in which it is read.
 struct PairOfFour {
   NibblePair quants;
 };
 struct PairOfFive {
-  NibblePair quants;
   FifthBits fifth[2];
+  NibblePair quants;
 };
 struct PairOfSix {
-  NibblePair quants;
   UpperBits upper[2];
+  NibblePair quants;
 };
 struct PairOfEight {
   uint8_t pieces[2][kBlockPieces][kPieceBytes];  // of signed bytes

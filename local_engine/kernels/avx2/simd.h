@@ -86,6 +86,7 @@ NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) {
 NEARFAR_INLINE I32 RoundToInt(F32 x) { return {_mm256_cvtps_epi32(x.v)}; }
 NEARFAR_INLINE F32 ToFloat(I32 x) { return {_mm256_cvtepi32_ps(x.v)}; }
 NEARFAR_INLINE I32 AddInts(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
+NEARFAR_INLINE I32 SubInts(I32 a, I32 b) { return {_mm256_sub_epi32(a.v, b.v)}; }
 NEARFAR_INLINE I32 SetInts(int32_t x) { return {_mm256_set1_epi32(x)}; }
 template <int kBits>
 NEARFAR_INLINE I32 ShiftLeftInts(I32 a) {

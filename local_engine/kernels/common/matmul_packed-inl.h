@@ -38,12 +38,13 @@ struct TokenGroup {
 
 constexpr int Log2(int x) { return x <= 1 ? 0 : 1 + Log2(x / 2); }
 
-// What a sum of w * value starts from, so that it ends as one of (w - kBias) * value.
+// What a sum of w * value starts from, so that it ends as one of (w - kBias) * value. All in
+// vectors: a broadcast from memory is cheaper than one from a register.
 template <int kBias, int kRawBits>
-NEARFAR_INLINE I32 Start(int32_t minus_sum) {
+NEARFAR_INLINE I32 Start(I32 minus_sum) {
   if constexpr (kBias == 0) return SetInts(0);
   constexpr int kShift = Log2(kBias < 0 ? -kBias : kBias) + kRawBits;
-  return ShiftLeftInts<kShift>(SetInts(kBias < 0 ? -minus_sum : minus_sum));
+  return ShiftLeftInts<kShift>(kBias < 0 ? SubInts(SetInts(0), minus_sum) : minus_sum);
 }
 
 // Whether the nibbles of a block may stay where they are, above kRawHighBits others.
@@ -59,9 +60,11 @@ class BlockDots {
 
   template <int kRaw>
   NEARFAR_INLINE void Begin(const ActivationBlock& x) {
-    dots_[0].Begin(Start<Format::kBias, kRaw>(kScales == 1 ? x.minus_sum : x.minus_sum_low));
+    dots_[0].Begin(
+        Start<Format::kBias, kRaw>(SetInts(kScales == 1 ? x.minus_sum : x.minus_sum_low)));
     if constexpr (kScales == 1) return;
-    dots_[kScales - 1].Begin(Start<Format::kBias, kRaw>(x.minus_sum - x.minus_sum_low));
+    dots_[kScales - 1].Begin(
+        Start<Format::kBias, kRaw>(SubInts(SetInts(x.minus_sum), SetInts(x.minus_sum_low))));
   }
 
   // values: of the block.

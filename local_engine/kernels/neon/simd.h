@@ -71,6 +71,7 @@ NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) { vst2q_f32(to, {{e
 NEARFAR_INLINE I32 RoundToInt(F32 x) { return {vcvtnq_s32_f32(x.v)}; }
 NEARFAR_INLINE F32 ToFloat(I32 x) { return {vcvtq_f32_s32(x.v)}; }
 NEARFAR_INLINE I32 AddInts(I32 a, I32 b) { return {vaddq_s32(a.v, b.v)}; }
+NEARFAR_INLINE I32 SubInts(I32 a, I32 b) { return {vsubq_s32(a.v, b.v)}; }
 NEARFAR_INLINE I32 SetInts(int32_t x) { return {vdupq_n_s32(x)}; }
 template <int kBits>
 NEARFAR_INLINE I32 ShiftLeftInts(I32 a) {

@@ -137,6 +137,10 @@ NEARFAR_INLINE I32 AddInts(I32 a, I32 b) {
   for (int i = 0; i < kLanes; ++i) a.lane[i] += b.lane[i];
   return a;
 }
+NEARFAR_INLINE I32 SubInts(I32 a, I32 b) {
+  for (int i = 0; i < kLanes; ++i) a.lane[i] -= b.lane[i];
+  return a;
+}
 NEARFAR_INLINE I32 SetInts(int32_t x) { return {{x, x, x, x}}; }
 // May wrap, as unsigned.
 template <int kBits>
