@@ -68,8 +68,7 @@ ModelInfo Describe(const std::string& path, const Model& model, const SchedulerO
   info.weight_bytes = cost.bytes;
   info.layer_weights = cost.layer_elements;
   info.output_weights = cost.output_elements;
-  info.kv_bytes_per_position =
-      static_cast<int64_t>(KvCacheBytes(model.config, kKeyGroup) / kKeyGroup);
+  info.kv_bytes_per_position = static_cast<int64_t>(KvPositionBytes(model.config));
   info.context_tokens = options.context;
   info.trained_context_tokens = model.config.trained_context;
   info.vocabulary = model.weights.vocabulary();

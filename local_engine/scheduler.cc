@@ -89,8 +89,7 @@ void Scheduler::Stop() {
 }
 
 absl::StatusOr<std::unique_ptr<Session>> Scheduler::NewSession(std::shared_ptr<const void> owner) {
-  const ModelConfig& config = model_->config;
-  auto slot = std::make_shared<Slot>(config.layers, config.kv_width(), options_.context);
+  auto slot = std::make_shared<Slot>(model_->config, options_.context);
   absl::MutexLock lock(&mutex_);
   const auto live =
       std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return !each->closed; });
@@ -202,9 +201,7 @@ absl::StatusOr<std::vector<float>> Scheduler::Logits(absl::Span<const int32_t> i
   }
   absl::Status status = CheckIds(ids);
   if (!status.ok()) return status;
-  const ModelConfig& config = model_->config;
-  auto evaluation =
-      std::make_shared<Evaluation>(config.layers, config.kv_width(), options_.context);
+  auto evaluation = std::make_shared<Evaluation>(model_->config, options_.context);
   evaluation->ids = ids;
   status = ReserveFloats(ids.size() * model_->weights.vocabulary(), &evaluation->logits);
   if (!status.ok()) return status;

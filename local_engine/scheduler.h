@@ -72,7 +72,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   // What the scheduler holds of a session.
   struct Slot {
-    Slot(int layers, int kv_width, int context) : cache(layers, kv_width, context) {}
+    Slot(const ModelConfig& config, int context) : cache(config, context) {}
 
     // Under mutex_.
     bool closed = false;                     // the session is gone
@@ -95,7 +95,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   // A call of Logits, computed piece by piece between the passes.
   struct Evaluation {
-    explicit Evaluation(int layers, int kv_width, int context) : cache(layers, kv_width, context) {}
+    Evaluation(const ModelConfig& config, int context) : cache(config, context) {}
 
     absl::Span<const int32_t> ids;
     std::vector<float> logits;

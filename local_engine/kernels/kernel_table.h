@@ -73,21 +73,21 @@ struct FormatKernel {
 // values[head_width]}.
 constexpr int kAttentionPart = 256;     // positions of a part; parts start at multiples of it
 constexpr int kAttentionStateHead = 8;  // floats before the weighted values
-// Keys lie in groups of positions: dimension d of position p at [p / 16][d][p % 16].
+// What is kept of a part and a KV head lies together, F16: keys in groups of positions, dimension d
+// of position p at [p / 16][d][p % 16]; behind them the values [kAttentionPart, head_width].
 constexpr int kKeyGroup = 16;
+constexpr int64_t KvPartBytes(int64_t head_width) {
+  return 2 * kAttentionPart * head_width * static_cast<int64_t>(sizeof(uint16_t));
+}
 struct AttentionPartArgs {
   const float* const* queries;  // [rows], each [head_width]
   const int32_t* visible;       // [rows] how many of the part's positions a row sees, >= 0
   int rows;
-  const uint16_t* keys;    // F16, the head's [head_width, 16] of the part's first group
-  int64_t key_stride;      // halves from a group to the next
-  const uint16_t* values;  // F16, the head's [head_width] of the part's first position
-  int64_t value_stride;    // halves from a position to the next
-  int positions;           // that exist in this part, <= kAttentionPart; visible[i] <= positions
+  const uint8_t* kv;  // KvPartBytes(head_width), aligned to 64, as far as a row sees
   int64_t head_width;
   float scale;
   float* const* states;  // [rows], each attention_state_floats(head_width), overwritten
-  uint8_t* scratch;      // attention_scratch_bytes(head_width), aligned to 64
+  uint8_t* scratch;      // attention_scratch_bytes(head_width, rows), aligned to 64
 };
 
 struct RopeArgs {
@@ -119,13 +119,13 @@ struct KernelTable {
   void (*silu_mul)(const float* gate, const float* up, int64_t width, float* out);
   void (*add)(float* x, const float* y, int64_t n);
   void (*rope)(const RopeArgs& args);
-  // F32 to F16, to nearest even; too large becomes infinity.
-  void (*to_half)(const float* from, uint16_t* to, int64_t n);
-  // The same into every 16th place: one position of a group of keys.
-  void (*store_key)(const float* from, uint16_t* to, int64_t n);
 
+  // Key and value [head_width] of one position in [0, kAttentionPart) to the part `kv`: F16, to
+  // nearest even; too large becomes infinity.
+  void (*store_kv)(const float* key, const float* value, int64_t head_width, int position,
+                   uint8_t* kv);
   int64_t (*attention_state_floats)(int64_t head_width);
-  int64_t (*attention_scratch_bytes)(int64_t head_width);
+  int64_t (*attention_scratch_bytes)(int64_t head_width, int64_t rows);
   void (*attention_part)(const AttentionPartArgs& args);
   // Folds the state of the next part into `into`. Fold parts in order: the order is part of the
   // result.

@@ -2,31 +2,19 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar {
-namespace {
 
-size_t WholeGroups(int positions) {
-  const size_t groups = (static_cast<size_t>(positions) + kKeyGroup - 1) / kKeyGroup;
-  return groups * kKeyGroup;
-}
+KvCache::KvCache(const ModelConfig& config, int context)
+    : layer_bytes_(config.kv_heads * KvPartBytes(config.head_width)),
+      part_bytes_(config.layers * layer_bytes_),
+      context_(context) {}
 
-}  // namespace
-
-KvCache::KvCache(int layers, int kv_width, int context)
-    : kv_width_(kv_width), context_(context), blocks_(2 * static_cast<size_t>(layers)) {}
-
-int64_t KvCache::bytes() const {
-  int64_t total = 0;
-  for (const AlignedBuffer& block : blocks_) total += static_cast<int64_t>(block.size());
-  return total;
-}
+int64_t KvCache::bytes() const { return static_cast<int64_t>(parts_.size()) * part_bytes_; }
 
 absl::Status KvCache::Reserve(int positions) {
   if (positions > context_) {
@@ -34,19 +22,15 @@ absl::Status KvCache::Reserve(int positions) {
         absl::StrCat("the context holds ", context_, " tokens and ", positions, " are needed"));
   }
   if (positions <= capacity_) return absl::OkStatus();
-  const int capacity = std::min(context_, std::max({positions, 2 * capacity_, kFirstPositions}));
-  const size_t position_bytes = sizeof(uint16_t) * kv_width_;
-  const size_t bytes = position_bytes * WholeGroups(capacity);
-  // Layer by layer, so that at most one old block lives beside its new one. After a failure some
-  // blocks are larger than capacity_ says, which is harmless.
-  for (AlignedBuffer& block : blocks_) {
-    absl::StatusOr<AlignedBuffer> grown = AlignedBuffer::Create(bytes);
-    if (!grown.ok()) return grown.status();
-    if (length_ > 0)
-      std::memcpy(grown->data(), block.data(), position_bytes * WholeGroups(length_));
-    block = *std::move(grown);
-  }
-  capacity_ = capacity;
+  const int64_t wanted =
+      std::min<int64_t>(context_, std::max<int64_t>(positions, 2 * int64_t{capacity_}));
+  const int64_t parts = (wanted + kAttentionPart - 1) / kAttentionPart;
+  const int64_t more = parts - static_cast<int64_t>(parts_.size());
+  absl::StatusOr<AlignedBuffer> grown = AlignedBuffer::Create(more * part_bytes_);
+  if (!grown.ok()) return grown.status();
+  for (int64_t i = 0; i < more; ++i) parts_.push_back(grown->data() + i * part_bytes_);
+  grown_.push_back(*std::move(grown));
+  capacity_ = static_cast<int>(std::min<int64_t>(context_, parts * kAttentionPart));
   return absl::OkStatus();
 }
 
@@ -61,7 +45,8 @@ void KvCache::Advance(int positions) {
 }
 
 void KvCache::Release() {
-  for (AlignedBuffer& block : blocks_) block = AlignedBuffer();
+  grown_.clear();
+  parts_.clear();
   capacity_ = 0;
   length_ = 0;
 }

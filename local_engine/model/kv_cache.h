@@ -1,8 +1,9 @@
 // Keys and values of one sequence, so that a token is computed once.
 //
-// Per layer one block of keys and one of values, F16, in the order that Attention (ops/ops.h)
-// reads: keys in groups of 16 positions, values position by position. Memory grows by doubling up
-// to the context, so that a short conversation on a long-context model stays small. Held by
+// Memory comes in parts of kAttentionPart positions, which hold what all layers keep of them, in
+// the order that Attention (ops/ops.h) reads: what a layer and a KV head keep of a part is one
+// stream. It grows by doubling up to the context, so that a short conversation on a long-context
+// model stays small; what is there stays where it is, nothing is copied. Held by
 // tests/local_engine/model/kv_cache_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_MODEL_KV_CACHE_H_
@@ -13,22 +14,21 @@
 
 #include "absl/status/status.h"
 #include "local_engine/base/aligned_buffer.h"
+#include "local_engine/model/config.h"
+#include "local_engine/ops/ops.h"
 
 namespace nearfar {
 
 // One caller at a time.
 class KvCache {
  public:
-  static constexpr int kFirstPositions = 256;  // allocated at first use
+  // Allocates nothing yet. Of `config`, layers, kv_heads and head_width matter.
+  KvCache(const ModelConfig& config, int context);
 
-  // Allocates nothing yet. kv_width: kv_heads * head_width.
-  KvCache(int layers, int kv_width, int context);
-
-  int length() const { return length_; }        // positions that are valid in every layer
-  int context() const { return context_; }      // most positions there can be
-  int capacity() const { return capacity_; }    // positions that memory is held for
-  int64_t bytes() const;                        // held memory
-  int64_t stride() const { return kv_width_; }  // halves between positions
+  int length() const { return length_; }      // positions that are valid in every layer
+  int context() const { return context_; }    // most positions there can be
+  int capacity() const { return capacity_; }  // positions that memory is held for
+  int64_t bytes() const;                      // held memory
 
   // Makes room for positions [0, positions). Errors: ResourceExhausted (beyond the context, or no
   // memory); the content stays as it was.
@@ -43,18 +43,17 @@ class KvCache {
   // Forgets all and frees the memory.
   void Release();
 
-  // Where position 0 begins.
-  uint16_t* keys(int layer) { return Block(layer, 0).as<uint16_t>(); }
-  uint16_t* values(int layer) { return Block(layer, 1).as<uint16_t>(); }
+  // Valid until the next Reserve or Release.
+  KvView layer(int layer) const { return {parts_.data(), layer * layer_bytes_}; }
 
  private:
-  AlignedBuffer& Block(int layer, int which) { return blocks_[2 * layer + which]; }
-
-  const int kv_width_;
+  const int64_t layer_bytes_;  // of a part
+  const int64_t part_bytes_;
   const int context_;
   int capacity_ = 0;
   int length_ = 0;
-  std::vector<AlignedBuffer> blocks_;  // keys and values of layer 0, of layer 1, ...
+  std::vector<AlignedBuffer> grown_;  // at each growth; some parts each
+  std::vector<uint8_t*> parts_;       // where they are
 };
 
 }  // namespace nearfar

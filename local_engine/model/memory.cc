@@ -36,11 +36,14 @@ absl::Status TooMuch(double needed, double allowed, const MemoryNeed& need, int6
 
 }  // namespace
 
+double KvPositionBytes(const ModelConfig& config) {
+  const double heads = static_cast<double>(config.layers) * config.kv_heads;
+  return heads * static_cast<double>(KvPartBytes(config.head_width)) / kAttentionPart;
+}
+
 double KvCacheBytes(const ModelConfig& config, int context) {
-  constexpr double kKeysAndValues = 2;
-  const int64_t positions = (int64_t{context} + kKeyGroup - 1) / kKeyGroup * kKeyGroup;
-  return kKeysAndValues * sizeof(uint16_t) * config.layers * config.kv_width() *
-         static_cast<double>(positions);
+  const int64_t parts = (int64_t{context} + kAttentionPart - 1) / kAttentionPart;
+  return KvPositionBytes(config) * kAttentionPart * static_cast<double>(parts);
 }
 
 // As Transformer::Allocate has it: x and the sub-layer's result, q and what was attended, k and v,
@@ -55,7 +58,6 @@ double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNe
   const AttentionShape attention = {.heads = config.heads,
                                     .kv_heads = config.kv_heads,
                                     .head_width = config.head_width,
-                                    .stride = config.kv_width(),
                                     .scale = 1};
   const int64_t input = Activations::BytesOf({}, rows, widest);
   const int64_t workspace = Workspace::BytesOf(

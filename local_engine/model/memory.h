@@ -28,7 +28,9 @@ struct MemoryNeed {
 
 // Bytes, as floating point: products of what a lying file says do not fit in 64 bits.
 
-// Keys and values of one sequence that fills its context.
+// Keys and values of one position of a sequence.
+double KvPositionBytes(const ModelConfig& config);
+// Of a sequence that fills its context.
 double KvCacheBytes(const ModelConfig& config, int context);
 // What the Transformer of this need holds; not less than it is.
 double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need);

@@ -56,7 +56,6 @@ AttentionShape Transformer::attention_shape() const {
   return {.heads = config_.heads,
           .kv_heads = config_.kv_heads,
           .head_width = config_.head_width,
-          .stride = config_.kv_width(),
           .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_width))};
 }
 
@@ -197,14 +196,12 @@ void Transformer::ProjectQueryKeyValue(const LayerWeights& layer) {
 }
 
 void Transformer::StoreKeysAndValues(int layer, absl::Span<PassSlice> slices) {
-  const int64_t kv_width = config_.kv_width();
   for (size_t first = 0; first < rows_.size();) {
     const PassSlice& slice = slices[rows_[first].slice];
-    const int64_t from = static_cast<int64_t>(first) * kv_width;
-    nearfar::StoreKeysAndValues(ops_, kv_width, positions_[first],
+    const int64_t from = static_cast<int64_t>(first) * config_.kv_width();
+    nearfar::StoreKeysAndValues(ops_, attention_shape(), positions_[first],
                                 static_cast<int64_t>(slice.tokens.size()), key_.as<float>() + from,
-                                value_.as<float>() + from, slice.cache->keys(layer),
-                                slice.cache->values(layer));
+                                value_.as<float>() + from, slice.cache->layer(layer));
     first += slice.tokens.size();
   }
 }
@@ -214,10 +211,8 @@ void Transformer::Attend(int layer, absl::Span<PassSlice> slices) {
   const int64_t rows = static_cast<int64_t>(rows_.size());
   items_.clear();
   for (int64_t row = 0; row < rows; ++row) {
-    KvCache& cache = *slices[rows_[row].slice].cache;
     items_.push_back({.query = query_.as<float>() + row * config_.query_width(),
-                      .keys = cache.keys(layer),
-                      .values = cache.values(layer),
+                      .kv = slices[rows_[row].slice].cache->layer(layer),
                       .length = positions_[row] + 1,
                       .out = attended_.as<float>() + row * config_.query_width()});
   }

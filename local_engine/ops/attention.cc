@@ -33,6 +33,10 @@ int64_t ItemsOfBlock(const OpContext& context, const AttentionShape& shape, int6
   return std::clamp(fair, std::max<int64_t>(kAttentionLeastBlockRows / group, 1), most);
 }
 
+bool SameCache(const KvView& a, const KvView& b) {
+  return a.parts == b.parts && a.offset == b.offset;
+}
+
 // Fills `blocks`; returns how many there are.
 int64_t MakeBlocks(absl::Span<const AttentionItem> items, int64_t most_items,
                    AttentionBlock* blocks) {
@@ -40,7 +44,7 @@ int64_t MakeBlocks(absl::Span<const AttentionItem> items, int64_t most_items,
   for (int64_t i = 0; i < static_cast<int64_t>(items.size()); ++i) {
     assert(items[i].length >= 1);
     const bool joins = count > 0 && blocks[count - 1].count < most_items &&
-                       items[i].keys == items[i - 1].keys && items[i].values == items[i - 1].values;
+                       SameCache(items[i].kv, items[i - 1].kv);
     if (!joins) blocks[count++] = {i, 0, 0};
     AttentionBlock& block = blocks[count - 1];
     ++block.count;
@@ -80,21 +84,14 @@ class AttentionJob {
           static_cast<int32_t>(std::clamp<int64_t>(item.length - begin, 0, kAttentionPart));
       memory.states[row] = states + row * state_floats_;
     }
-    const int64_t head = kv_head * shape_.head_width;
-    const AttentionItem& any = items_[block.first];
-    kernels_.attention_part(
-        {.queries = memory.queries,
-         .visible = memory.visible,
-         .rows = static_cast<int>(count),
-         .keys = any.keys + begin * shape_.stride + head * kKeyGroup,
-         .key_stride = shape_.stride * kKeyGroup,
-         .values = any.values + begin * shape_.stride + head,
-         .value_stride = shape_.stride,
-         .positions = static_cast<int>(std::min<int64_t>(block.length - begin, kAttentionPart)),
-         .head_width = shape_.head_width,
-         .scale = shape_.scale,
-         .states = memory.states,
-         .scratch = memory.scratch});
+    kernels_.attention_part({.queries = memory.queries,
+                             .visible = memory.visible,
+                             .rows = static_cast<int>(count),
+                             .kv = shape_.Part(items_[block.first].kv, part, kv_head),
+                             .head_width = shape_.head_width,
+                             .scale = shape_.scale,
+                             .states = memory.states,
+                             .scratch = memory.scratch});
   }
 
   void Fold(const AttentionBlock& block, float* into, const float* part) const {

@@ -66,7 +66,7 @@ struct AttentionWorkerMemory {
     const int64_t rows = std::max(kAttentionBlockRows, shape.heads / shape.kv_heads);
     const int64_t floats = rows * kernels.attention_state_floats(shape.head_width);
     MemoryPlan plan(memory);
-    scratch = plan.Take<uint8_t>(kernels.attention_scratch_bytes(shape.head_width));
+    scratch = plan.Take<uint8_t>(kernels.attention_scratch_bytes(shape.head_width, rows));
     total = plan.Take<float>(floats);
     part = plan.Take<float>(floats);
     queries = plan.Take<const float*>(rows);

@@ -75,13 +75,17 @@ void SiluMulQuantize(const OpContext& context, const float* gate, const float* u
 // x[i] += y[i].
 void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n);
 
-// One query row against the keys and values of its own sequence, F16. Values are [length, kv_heads,
-// head_width] with `stride` halves between positions; keys lie in groups of 16 positions,
-// [kv_heads, head_width, 16] with 16 * `stride` halves between groups.
+// Where the keys and values of one sequence are: of each part of its positions and each KV head
+// KvPartBytes(head_width) in one piece (kernels/kernel_table.h), the heads of a part side by side.
+struct KvView {
+  uint8_t* const* parts;  // [positions / kAttentionPart, rounded up]
+  int64_t offset;         // bytes from there to the first head
+};
+
+// One query row against the keys and values of its own sequence.
 struct AttentionItem {
   const float* query;  // [heads, head_width]
-  const uint16_t* keys;
-  const uint16_t* values;
+  KvView kv;
   int64_t length;  // positions visible to this query, >= 1
   float* out;      // [heads, head_width]
 };
@@ -89,16 +93,18 @@ struct AttentionShape {
   int64_t heads;
   int64_t kv_heads;  // divides heads; a group of heads / kv_heads query heads shares one read
   int64_t head_width;
-  int64_t stride;
   float scale;
+
+  uint8_t* Part(const KvView& kv, int64_t part, int64_t kv_head) const {
+    return kv.parts[part] + kv.offset + kv_head * KvPartBytes(head_width);
+  }
 };
 void Attention(const OpContext& context, const AttentionShape& shape,
                absl::Span<const AttentionItem> items);
 
-// Writes positions [first, first + count) of a KV cache from f32 [count, stride]. `keys` and
-// `values` are where position 0 begins.
-void StoreKeysAndValues(const OpContext& context, int64_t stride, int64_t first, int64_t count,
-                        const float* key, const float* value, uint16_t* keys, uint16_t* values);
+// Writes positions [first, first + count) of a KV cache. key, value: [count, kv_heads, head_width].
+void StoreKeysAndValues(const OpContext& context, const AttentionShape& shape, int64_t first,
+                        int64_t count, const float* key, const float* value, const KvView& kv);
 
 }  // namespace nearfar
 

@@ -150,15 +150,18 @@ void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n) {
   });
 }
 
-void StoreKeysAndValues(const OpContext& context, int64_t stride, int64_t first, int64_t count,
-                        const float* key, const float* value, uint16_t* keys, uint16_t* values) {
-  RunRanges(context.pool, count, TokensPerChunk(stride), [&](int64_t begin, int64_t end, int) {
+void StoreKeysAndValues(const OpContext& context, const AttentionShape& shape, int64_t first,
+                        int64_t count, const float* key, const float* value, const KvView& kv) {
+  const int64_t width = shape.kv_heads * shape.head_width;
+  RunRanges(context.pool, count, TokensPerChunk(width), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t position = first + i;
-      context.kernels->to_half(value + i * stride, values + position * stride, stride);
-      context.kernels->store_key(
-          key + i * stride, keys + position / kKeyGroup * kKeyGroup * stride + position % kKeyGroup,
-          stride);
+      const int64_t part = (first + i) / kAttentionPart;
+      const int position = static_cast<int>((first + i) % kAttentionPart);
+      for (int64_t head = 0; head < shape.kv_heads; ++head) {
+        const int64_t from = i * width + head * shape.head_width;
+        context.kernels->store_kv(key + from, value + from, shape.head_width, position,
+                                  shape.Part(kv, part, head));
+      }
     }
   });
 }

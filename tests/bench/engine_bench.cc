@@ -2,7 +2,7 @@
 // the one for 64-bit Arm under emulation, whose instructions are counted from outside.
 //
 //   engine_bench --model FILE [--threads N] [--prefill 512] [--decode 128] [--runs 1]
-//                [--kernels NAME]
+//                [--depth 0] [--kernels NAME]
 //
 // Prints one line of JSON: {"model", "kernels", "threads", "prefill_tokens_per_s",
 // "decode_tokens_per_s", "load_s", "peak_rss_mib"}; medians over the runs.
@@ -25,7 +25,7 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: engine_bench --model FILE [--threads N] [--prefill N] [--decode N] [--runs N] "
-    "[--kernels NAME]\n";
+    "[--depth N] [--kernels NAME]\n";
 
 struct Settings {
   std::string model;
@@ -37,6 +37,7 @@ bool ParseSettings(int argc, char** argv, Settings* settings) {
   const std::map<std::string, int*> numbers = {{"--threads", &settings->engine.threads},
                                                {"--prefill", &settings->speed.prefill},
                                                {"--decode", &settings->speed.decode},
+                                               {"--depth", &settings->speed.depths.front()},
                                                {"--runs", &settings->speed.runs}};
   const std::map<std::string, std::string*> texts = {{"--model", &settings->model},
                                                      {"--kernels", &settings->engine.kernels}};

@@ -4,7 +4,8 @@
 // "cached": one token, weights that stay in the L2 cache: the instructions' own limit.
 // "batch_2" to "batch_16": as "gemv", with as many tokens.
 // "gemm": 64 tokens; items_per_second counts operations (2 for a weight and a token).
-// "attention": one token over 2048 positions of one KV head; bytes_per_second is keys and values.
+// "attention": one token over 2048 positions of one KV head; bytes_per_second is keys and values,
+// which stay in the L2 cache ("cached"), or are far more than the caches hold ("memory").
 
 #include <benchmark/benchmark.h>
 
@@ -59,7 +60,6 @@ class Threads {
                                       .attention = {.heads = kMostGroup,
                                                     .kv_heads = 1,
                                                     .head_width = kHeadWidth,
-                                                    .stride = kHeadWidth,
                                                     .scale = 1}})
                        .value()) {}
 
@@ -99,18 +99,25 @@ void Product(benchmark::State& state, const KernelTable* table, const QuantForma
   state.SetItemsProcessed(state.iterations() * 2 * tokens * rows * kCols);
 }
 
-void AttentionAtDepth(benchmark::State& state, const KernelTable* table, int64_t group) {
-  constexpr int64_t kDepth = 2048, kWidth = kHeadWidth;
-  std::vector<uint16_t> cache(2 * kDepth * kWidth, 0x3800);
-  std::vector<float> query(group * kWidth, 0.1f), out(group * kWidth);
+void AttentionAtDepth(benchmark::State& state, const KernelTable* table, int64_t group,
+                      int64_t caches) {
+  constexpr int64_t kDepth = 2048, kParts = kDepth / kAttentionPart;
+  const int64_t part_bytes = KvPartBytes(kHeadWidth);
+  AlignedBuffer memory = RandomWeights(caches * kParts * part_bytes);
+  std::vector<uint8_t*> parts;
+  for (int64_t i = 0; i < caches * kParts; ++i) {
+    parts.push_back(memory.data() + i * part_bytes);
+  }
+  std::vector<float> query(group * kHeadWidth, 0.1f), out(group * kHeadWidth);
   Threads threads(*table, static_cast<int>(state.range(0)));
-  const AttentionItem item = {query.data(), cache.data(), cache.data() + kDepth * kWidth, kDepth,
-                              out.data()};
+  int64_t turn = 0;
   for (auto _ : state) {
-    Attention(threads.context(), {group, 1, kWidth, kWidth, 0.125f}, {&item, 1});
+    const KvView kv = {parts.data() + turn++ % caches * kParts, 0};
+    const AttentionItem item = {query.data(), kv, kDepth, out.data()};
+    Attention(threads.context(), {group, 1, kHeadWidth, 0.125f}, {&item, 1});
     benchmark::DoNotOptimize(out.data());
   }
-  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(cache.size()) * 2);
+  state.SetBytesProcessed(state.iterations() * kParts * part_bytes);
 }
 
 void Register(const KernelTable& table, const QuantFormat& format) {
@@ -142,10 +149,15 @@ int main(int argc, char** argv) {
     }
     const std::string name = std::string(choice.table->name) + "/attention/group_";
     for (const int64_t group : {1, 3, 7}) {
-      benchmark::RegisterBenchmark((name + std::to_string(group)).c_str(),
-                                   nearfar::AttentionAtDepth, choice.table, group)
-          ->Arg(1)
-          ->UseRealTime();
+      const auto add = [&](const char* where, int64_t caches) {
+        benchmark::RegisterBenchmark((name + std::to_string(group) + where).c_str(),
+                                     nearfar::AttentionAtDepth, choice.table, group, caches)
+            ->Arg(1)
+            ->Arg(2)
+            ->UseRealTime();
+      };
+      add("/cached", 1);
+      add("/memory", 192);
     }
   }
   benchmark::Initialize(&argc, argv);

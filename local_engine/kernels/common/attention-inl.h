@@ -1,11 +1,13 @@
-// Attention of query rows to one part of the KV cache, in tiles of 64 positions, with the online
-// softmax of Milakov and Gimelshein (2018, arXiv 1805.02867) and of FlashAttention.
+// Attention of query rows to one part of the KV cache: all scores, one softmax, then the values.
+// The parts are put together by the online softmax of Milakov and Gimelshein (2018, arXiv
+// 1805.02867) and of FlashAttention.
 //
 // Keys are kept in columns (lanes are positions), so a score needs no adding across lanes. The
 // query heads of a KV group share each read; where there are more rows than fit into the registers
-// (the tokens of a prefill), a tile is turned into f32 once for all of them. Each query row's
-// operations and their order depend on its own positions alone, so a token gets the same bits alone
-// as in a batch. Held by tests/local_engine/kernels/attention_test.cc.
+// (the tokens of a prefill), keys and values are turned into f32 once for all of them, in tiles of
+// 64 positions that stay in the L1 cache. Each query row's operations and their order depend on its
+// own positions alone, so a token gets the same bits alone as in a batch. Held by
+// tests/local_engine/kernels/attention_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ATTENTION_INL_H_
 #define NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ATTENTION_INL_H_
@@ -20,57 +22,38 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kTilePositions = 64;
+constexpr int kSums = 2 * kQueryRows;  // vectors of sums that fit into the registers
 
 NEARFAR_INLINE int64_t PaddedWidth(int64_t head_width) {
   return (head_width + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
 }
 
-// The scratch of one tile.
-struct AttentionTile {
-  AttentionTile(uint8_t* scratch, int64_t head_width) : width(PaddedWidth(head_width)) {
-    keys = reinterpret_cast<float*>(scratch);
-    values = keys + width * kTilePositions;
-    weights = values + width * kTilePositions;
+struct AttentionScratch {
+  AttentionScratch(uint8_t* scratch, int64_t head_width) : width(PaddedWidth(head_width)) {
+    tile = reinterpret_cast<float*>(scratch);
+    weights = tile + width * kTilePositions;
   }
   int64_t width;   // head_width in whole pairs of vectors
-  float* keys;     // [4, head_width, 16]
-  float* values;   // [64, width]
-  float* weights;  // [kQueryRows, 64]
+  float* tile;     // of keys [4, head_width, 16], or of values [64, width]
+  float* weights;  // [rows, kAttentionPart]
 };
 
-// Where a tile's keys and values are read: the cache itself, or the scratch.
-struct CacheTile {
-  const uint16_t* keys;
-  int64_t key_stride;  // between groups
-  const uint16_t* values;
-  int64_t value_stride;
-  NEARFAR_INLINE F32 Key(int64_t d, int position) const {
-    return LoadHalf(keys + position / kKeyGroup * key_stride + d * kKeyGroup +
-                    position % kKeyGroup);
-  }
-  NEARFAR_INLINE F32 Value(int position, int64_t d) const {
-    return LoadHalf(values + position * value_stride + d);
-  }
-};
-struct FloatTile {
-  const float* keys;
-  int64_t key_stride;
-  const float* values;
-  int64_t value_stride;
-  NEARFAR_INLINE F32 Key(int64_t d, int position) const {
-    return Load(keys + position / kKeyGroup * key_stride + d * kKeyGroup + position % kKeyGroup);
-  }
-  NEARFAR_INLINE F32 Value(int position, int64_t d) const {
-    return Load(values + position * value_stride + d);
-  }
-};
+// The cache is one stream, longer than what hardware prefetchers look ahead; a tile in f32 is near.
+constexpr int64_t kAheadBytes = 8192;
+NEARFAR_INLINE void AskAhead(const uint16_t* from) {
+  __builtin_prefetch(reinterpret_cast<const uint8_t*>(from) + kAheadBytes);
+}
+NEARFAR_INLINE void AskAhead(const float*) {}
+
+NEARFAR_INLINE F32 LoadNumbers(const float* from) { return Load(from); }
+NEARFAR_INLINE F32 LoadNumbers(const uint16_t* from) { return LoadHalf(from); }
 
 int64_t AttentionStateFloats(int64_t head_width) {
   return kAttentionStateHead + PaddedWidth(head_width);
 }
 
-int64_t AttentionScratchBytes(int64_t head_width) {
-  const int64_t floats = 2 * PaddedWidth(head_width) * kTilePositions + kQueryRows * kTilePositions;
+int64_t AttentionScratchBytes(int64_t head_width, int64_t rows) {
+  const int64_t floats = PaddedWidth(head_width) * kTilePositions + rows * kAttentionPart;
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
@@ -82,61 +65,208 @@ NEARFAR_INLINE F32 LoadSomeHalf(const uint16_t* from, int64_t n) {
 }
 
 // Whole groups, as far as they hold one of the positions [0, n).
-NEARFAR_INLINE void ReadKeys(const uint16_t* keys, int64_t stride, int n, int64_t head_width,
-                             const AttentionTile& tile) {
-  for (int group = 0; group * kKeyGroup < n; ++group) {
-    const uint16_t* from = keys + group * stride;
-    float* to = tile.keys + group * head_width * kKeyGroup;
-    for (int64_t i = 0; i < head_width * kKeyGroup; i += kLanes) Store(to + i, LoadHalf(from + i));
-  }
+NEARFAR_INLINE void ReadKeys(const uint16_t* keys, int n, int64_t head_width, float* tile) {
+  const int64_t end = (n + kKeyGroup - 1) / kKeyGroup * kKeyGroup * head_width;
+  for (int64_t i = 0; i < end; i += kLanes) Store(tile + i, LoadHalf(keys + i));
 }
 
-NEARFAR_INLINE void ReadValues(const uint16_t* values, int64_t stride, int n, int64_t head_width,
-                               const AttentionTile& tile) {
+NEARFAR_INLINE void ReadValues(const uint16_t* values, int n, int64_t head_width, int64_t width,
+                               float* tile) {
   for (int i = 0; i < n; ++i) {
-    for (int64_t d = 0; d < tile.width; d += kLanes) {
+    for (int64_t d = 0; d < width; d += kLanes) {
       const int64_t left = head_width - d;
-      Store(tile.values + i * tile.width + d,
-            left > 0 ? LoadSomeHalf(values + i * stride + d, left) : Set(0.0f));
+      Store(tile + i * width + d,
+            left > 0 ? LoadSomeHalf(values + i * head_width + d, left) : Set(0.0f));
     }
   }
 }
 
 // weights[row][position] = scale * query . key for kVectors vectors of positions from `first`.
-template <int kRows, int kVectors, typename Source>
+template <int kRows, int kVectors, typename Number>
 NEARFAR_INLINE void ScoreVectors(const float* const* queries, int first, int64_t head_width,
-                                 float scale, const Source& source, float* weights) {
+                                 float scale, const Number* keys, float* weights) {
+  const Number* columns[kVectors];
   F32 sums[kVectors][kRows];
   for (int v = 0; v < kVectors; ++v) {
+    const int position = first + v * kLanes;
+    columns[v] = keys + position / kKeyGroup * kKeyGroup * head_width + position % kKeyGroup;
     for (int r = 0; r < kRows; ++r) sums[v][r] = Set(0.0f);
   }
   for (int64_t d = 0; d < head_width; ++d) {
+    for (int v = 0; v < kVectors; v += 2) AskAhead(columns[0] + (d * kVectors + v) * kLanes);
     for (int v = 0; v < kVectors; ++v) {
-      const F32 key = source.Key(d, first + v * kLanes);
+      const F32 key = LoadNumbers(columns[v] + d * kKeyGroup);
       for (int r = 0; r < kRows; ++r) sums[v][r] = Fma(Set(queries[r][d]), key, sums[v][r]);
     }
   }
   for (int v = 0; v < kVectors; ++v) {
     for (int r = 0; r < kRows; ++r) {
-      Store(weights + r * kTilePositions + first + v * kLanes, Mul(sums[v][r], Set(scale)));
+      Store(weights + r * kAttentionPart + first + v * kLanes, Mul(sums[v][r], Set(scale)));
     }
   }
 }
 
 // The scores of all positions of whole vectors below n. Several vectors at once, so that the sums
 // do not wait for each other.
-template <int kRows, typename Source>
+template <int kRows, typename Number>
 NEARFAR_INLINE void Scores(const float* const* queries, int n, int64_t head_width, float scale,
-                           const Source& source, float* weights) {
-  constexpr int kFit = 2 * kQueryRows / kRows, kTile = kTilePositions / kLanes;
+                           const Number* keys, float* weights) {
+  constexpr int kFit = kSums / kRows, kTile = kTilePositions / kLanes;
   constexpr int kVectors = kFit < kTile ? kFit : kTile;
   int first = 0;
   for (; first + kVectors * kLanes <= n; first += kVectors * kLanes) {
-    ScoreVectors<kRows, kVectors>(queries, first, head_width, scale, source, weights);
+    ScoreVectors<kRows, kVectors>(queries, first, head_width, scale, keys, weights);
   }
   for (; first < n; first += kLanes) {
-    ScoreVectors<kRows, 1>(queries, first, head_width, scale, source, weights);
+    ScoreVectors<kRows, 1>(queries, first, head_width, scale, keys, weights);
   }
+}
+
+// Turns n scores into weights e^(score - largest) and begins the state of the row.
+NEARFAR_INLINE void SoftmaxRow(float* weights, int n, float* state) {
+  const float none = -__builtin_inff();
+  for (int i = n; i % kLanes != 0; ++i) weights[i] = none;
+  F32 most = Set(none);
+  for (int i = 0; i < n; i += kLanes) most = Max(Load(weights + i), most);
+  state[0] = MaxLanes(most);
+  F32 sum = Set(0.0f);
+  for (int i = 0; i < n; i += kLanes) {
+    const F32 weight = Exp(Sub(Load(weights + i), Set(state[0])));
+    Store(weights + i, weight);
+    sum = Add(sum, weight);
+  }
+  state[1] = SumLanes(sum);
+}
+
+// state += weights of positions [begin, end) times kWide vectors of their values.
+template <int kRows, int kWide, typename Number>
+NEARFAR_INLINE void AddColumns(float* const* states, const float* const* weights, int begin,
+                               int end, int64_t width, int64_t d, const Number* values) {
+  F32 sums[kRows][kWide];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kWide; ++v) {
+      sums[r][v] = Load(states[r] + kAttentionStateHead + d + v * kLanes);
+    }
+  }
+  for (int i = begin; i < end; ++i) {
+    for (int v = 0; v < kWide; v += 2) AskAhead(values + i * width + d + v * kLanes);
+    F32 value[kWide];
+    for (int v = 0; v < kWide; ++v) value[v] = LoadNumbers(values + i * width + d + v * kLanes);
+    for (int r = 0; r < kRows; ++r) {
+      const F32 weight = Set(weights[r][i]);
+      for (int v = 0; v < kWide; ++v) sums[r][v] = Fma(weight, value[v], sums[r][v]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kWide; ++v) {
+      Store(states[r] + kAttentionStateHead + d + v * kLanes, sums[r][v]);
+    }
+  }
+}
+
+// As many columns at once as fit, so that values are read as they lie.
+template <int kRows, typename Number>
+NEARFAR_INLINE void AddValues(float* const* states, const float* const* weights, int begin, int end,
+                              int64_t width, const Number* values) {
+  constexpr int kWide = kSums / kRows >= 4 ? 4 : 2;
+  int64_t d = 0;
+  for (; d + kWide * kLanes <= width; d += kWide * kLanes) {
+    AddColumns<kRows, kWide>(states, weights, begin, end, width, d, values);
+  }
+  for (; d < width; d += 2 * kLanes) {
+    AddColumns<kRows, 2>(states, weights, begin, end, width, d, values);
+  }
+}
+
+// Rows [first, first + count) of a call, and how many of the n positions from `begin` each sees.
+struct SeenRows {
+  SeenRows(const AttentionPartArgs& args, int first, int begin, int n) : first(first) {
+    count = args.rows - first < kQueryRows ? args.rows - first : kQueryRows;
+    least = n;
+    most = 0;
+    for (int r = 0; r < count; ++r) {
+      const int left = args.visible[first + r] - begin;
+      seen[r] = left < 0 ? 0 : left < n ? left : n;
+      least = seen[r] < least ? seen[r] : least;
+      most = seen[r] > most ? seen[r] : most;
+    }
+  }
+  int first, count;
+  int seen[kQueryRows];
+  int least, most;
+};
+
+template <typename Number>
+NEARFAR_NOINLINE void ScoreTile(const AttentionPartArgs& args, int begin, int n, const Number* keys,
+                                const AttentionScratch& scratch) {
+  for (int row = 0; row < args.rows; row += kQueryRows) {
+    const SeenRows rows(args, row, begin, n);
+    if (rows.most == 0) continue;
+    WithCount<kQueryRows>(rows.count, [&](auto count) {
+      Scores<decltype(count)::value>(args.queries + row, rows.most, args.head_width, args.scale,
+                                     keys, scratch.weights + row * kAttentionPart + begin);
+    });
+  }
+}
+
+// Unseen values are not even multiplied by zero: what stands there may not be a number yet.
+template <typename Number>
+NEARFAR_NOINLINE void AddTile(const AttentionPartArgs& args, int begin, int n, const Number* values,
+                              const AttentionScratch& scratch) {
+  for (int row = 0; row < args.rows; row += kQueryRows) {
+    const SeenRows rows(args, row, begin, n);
+    const float* weights[kQueryRows];
+    for (int r = 0; r < rows.count; ++r) {
+      weights[r] = scratch.weights + (row + r) * kAttentionPart + begin;
+    }
+    WithCount<kQueryRows>(rows.count, [&](auto count) {
+      AddValues<decltype(count)::value>(args.states + row, weights, 0, rows.least, scratch.width,
+                                        values);
+    });
+    for (int r = 0; r < rows.count; ++r) {
+      if (rows.seen[r] == rows.least) continue;
+      AddValues<1>(args.states + row + r, weights + r, rows.least, rows.seen[r], scratch.width,
+                   values);
+    }
+  }
+}
+
+NEARFAR_INLINE void SoftmaxRows(const AttentionPartArgs& args, const AttentionScratch& scratch) {
+  for (int row = 0; row < args.rows; ++row) {
+    float* state = args.states[row];
+    for (int64_t i = 0; i < AttentionStateFloats(args.head_width); ++i) state[i] = 0.0f;
+    SoftmaxRow(scratch.weights + row * kAttentionPart, args.visible[row], state);
+  }
+}
+
+void AttentionPart(const AttentionPartArgs& args) {
+  const AttentionScratch scratch(args.scratch, args.head_width);
+  const uint16_t* keys = reinterpret_cast<const uint16_t*>(args.kv);
+  const uint16_t* values = keys + kAttentionPart * args.head_width;
+  int most = 0;
+  for (int row = 0; row < args.rows; ++row) {
+    most = args.visible[row] > most ? args.visible[row] : most;
+  }
+  if (args.rows <= kQueryRows && scratch.width == args.head_width) {
+    ScoreTile(args, 0, most, keys, scratch);
+    SoftmaxRows(args, scratch);
+    AddTile(args, 0, most, values, scratch);
+    return;
+  }
+  const auto for_tiles = [&](auto function) {
+    for (int begin = 0; begin < most; begin += kTilePositions) {
+      function(begin, most - begin < kTilePositions ? most - begin : kTilePositions);
+    }
+  };
+  for_tiles([&](int begin, int n) {
+    ReadKeys(keys + begin * args.head_width, n, args.head_width, scratch.tile);
+    ScoreTile(args, begin, n, scratch.tile, scratch);
+  });
+  SoftmaxRows(args, scratch);
+  for_tiles([&](int begin, int n) {
+    ReadValues(values + begin * args.head_width, n, args.head_width, scratch.width, scratch.tile);
+    AddTile(args, begin, n, scratch.tile, scratch);
+  });
 }
 
 NEARFAR_INLINE void ScaleState(float* state, int64_t width, float factor) {
@@ -144,121 +274,6 @@ NEARFAR_INLINE void ScaleState(float* state, int64_t width, float factor) {
   for (int64_t d = 0; d < width; d += kLanes) {
     float* at = state + kAttentionStateHead + d;
     Store(at, Mul(Load(at), Set(factor)));
-  }
-}
-
-// Turns n scores into weights e^(score - largest), and brings the state to the same largest score.
-NEARFAR_INLINE void SoftmaxTile(float* weights, int n, int64_t width, float* state) {
-  const float none = -__builtin_inff();
-  for (int i = n; i % kLanes != 0; ++i) weights[i] = none;
-  F32 most = Set(state[0]);
-  for (int i = 0; i < n; i += kLanes) most = Max(Load(weights + i), most);
-  const float largest = MaxLanes(most);
-  if (largest > state[0]) {
-    ScaleState(state, width, ExpOne(state[0] - largest));
-    state[0] = largest;
-  }
-  F32 sum = Set(0.0f);
-  for (int i = 0; i < n; i += kLanes) {
-    const F32 weight = Exp(Sub(Load(weights + i), Set(largest)));
-    Store(weights + i, weight);
-    sum = Add(sum, weight);
-  }
-  state[1] += SumLanes(sum);
-}
-
-// state += weights of positions [begin, end) times their values.
-template <int kRows, typename Source>
-NEARFAR_INLINE void AddValues(float* const* states, const float* const* weights, int begin, int end,
-                              int64_t width, const Source& source) {
-  for (int64_t d = 0; d < width; d += 2 * kLanes) {
-    F32 even[kRows], odd[kRows];
-    for (int r = 0; r < kRows; ++r) {
-      even[r] = Load(states[r] + kAttentionStateHead + d);
-      odd[r] = Load(states[r] + kAttentionStateHead + d + kLanes);
-    }
-    for (int i = begin; i < end; ++i) {
-      const F32 value0 = source.Value(i, d);
-      const F32 value1 = source.Value(i, d + kLanes);
-      for (int r = 0; r < kRows; ++r) {
-        const F32 weight = Set(weights[r][i]);
-        even[r] = Fma(weight, value0, even[r]);
-        odd[r] = Fma(weight, value1, odd[r]);
-      }
-    }
-    for (int r = 0; r < kRows; ++r) {
-      Store(states[r] + kAttentionStateHead + d, even[r]);
-      Store(states[r] + kAttentionStateHead + d + kLanes, odd[r]);
-    }
-  }
-}
-
-// kRows query rows against the tile; row r sees its first seen[r] positions. Unseen values are not
-// even multiplied by zero: what stands there may not be a number yet.
-template <int kRows, typename Source>
-NEARFAR_INLINE void AttendRows(const AttentionPartArgs& args, int row, const int* seen,
-                               const AttentionTile& tile, const Source& source) {
-  int least = seen[0], most = seen[0];
-  for (int r = 1; r < kRows; ++r) {
-    least = seen[r] < least ? seen[r] : least;
-    most = seen[r] > most ? seen[r] : most;
-  }
-  if (most == 0) return;
-  Scores<kRows>(args.queries + row, most, args.head_width, args.scale, source, tile.weights);
-  const float* weights[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    float* mine = tile.weights + r * kTilePositions;
-    weights[r] = mine;
-    if (seen[r] > 0) SoftmaxTile(mine, seen[r], tile.width, args.states[row + r]);
-  }
-  AddValues<kRows>(args.states + row, weights, 0, least, tile.width, source);
-  for (int r = 0; r < kRows; ++r) {
-    AddValues<1>(args.states + row + r, weights + r, least, seen[r], tile.width, source);
-  }
-}
-
-template <typename Source>
-NEARFAR_NOINLINE void AttendTile(const AttentionPartArgs& args, int begin,
-                                 const AttentionTile& tile, const Source& source) {
-  for (int row = 0; row < args.rows; row += kQueryRows) {
-    const int count = args.rows - row < kQueryRows ? args.rows - row : kQueryRows;
-    int seen[kQueryRows];
-    for (int r = 0; r < count; ++r) {
-      const int left = args.visible[row + r] - begin;
-      seen[r] = left < 0 ? 0 : left < kTilePositions ? left : kTilePositions;
-    }
-    WithCount<kQueryRows>(count, [&](auto rows) {
-      AttendRows<decltype(rows)::value>(args, row, seen, tile, source);
-    });
-  }
-}
-
-void AttentionPart(const AttentionPartArgs& args) {
-  const AttentionTile tile(args.scratch, args.head_width);
-  int most = 0;
-  for (int row = 0; row < args.rows; ++row) {
-    float* state = args.states[row];
-    for (int64_t i = 0; i < AttentionStateFloats(args.head_width); ++i) state[i] = 0.0f;
-    state[0] = -__builtin_inff();
-    most = args.visible[row] > most ? args.visible[row] : most;
-  }
-  for (int begin = 0; begin < most; begin += kTilePositions) {
-    const int n = most - begin < kTilePositions ? most - begin : kTilePositions;
-    const CacheTile cache = {.keys = args.keys + begin / kKeyGroup * args.key_stride,
-                             .key_stride = args.key_stride,
-                             .values = args.values + begin * args.value_stride,
-                             .value_stride = args.value_stride};
-    if (args.rows <= kQueryRows && tile.width == args.head_width) {
-      AttendTile(args, begin, tile, cache);
-      continue;
-    }
-    ReadKeys(cache.keys, cache.key_stride, n, args.head_width, tile);
-    ReadValues(cache.values, cache.value_stride, n, args.head_width, tile);
-    AttendTile(args, begin, tile,
-               FloatTile{.keys = tile.keys,
-                         .key_stride = args.head_width * kKeyGroup,
-                         .values = tile.values,
-                         .value_stride = tile.width});
   }
 }
 

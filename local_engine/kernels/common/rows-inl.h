@@ -110,7 +110,7 @@ void AddRow(float* x, const float* y, int64_t n) {
   }
 }
 
-void ToHalfRow(const float* from, uint16_t* to, int64_t n) {
+NEARFAR_INLINE void StoreHalves(const float* from, uint16_t* to, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) StoreHalf(to + i, Load(from + i));
   if (i == n) return;
@@ -119,13 +119,22 @@ void ToHalfRow(const float* from, uint16_t* to, int64_t n) {
   for (int64_t k = 0; i + k < n; ++k) to[i + k] = lanes[k];
 }
 
-void StoreKeyRow(const float* from, uint16_t* to, int64_t n) {
+// Into every 16th place: one position of a group of keys.
+NEARFAR_INLINE void StoreKey(const float* from, uint16_t* to, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes) {
     uint16_t lanes[kLanes];
     StoreHalf(lanes, LoadSome(from + i, n - i));
     const int64_t count = n - i < kLanes ? n - i : kLanes;
     for (int64_t k = 0; k < count; ++k) to[(i + k) * kKeyGroup] = lanes[k];
   }
+}
+
+void StoreKv(const float* key, const float* value, int64_t head_width, int position, uint8_t* kv) {
+  uint16_t* keys = reinterpret_cast<uint16_t*>(kv);
+  uint16_t* values = keys + kAttentionPart * head_width;
+  const int group = position / kKeyGroup;
+  StoreKey(key, keys + group * head_width * kKeyGroup + position % kKeyGroup, head_width);
+  StoreHalves(value, values + position * head_width, head_width);
 }
 
 }  // namespace

@@ -112,34 +112,43 @@ void Rope(const RopeArgs& args) {
   }
 }
 
-void ToHalf(const float* from, uint16_t* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = FloatToHalf(from[i]);
+int64_t KeyPlace(int64_t head_width, int position, int64_t d) {
+  return position / kKeyGroup * head_width * kKeyGroup + d * kKeyGroup + position % kKeyGroup;
 }
 
-void StoreKey(const float* from, uint16_t* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i * kKeyGroup] = FloatToHalf(from[i]);
+int64_t ValuePlace(int64_t head_width, int position, int64_t d) {
+  return (kAttentionPart + position) * head_width + d;
+}
+
+void StoreKv(const float* key, const float* value, int64_t head_width, int position, uint8_t* kv) {
+  uint16_t* halves = reinterpret_cast<uint16_t*>(kv);
+  for (int64_t d = 0; d < head_width; ++d) {
+    halves[KeyPlace(head_width, position, d)] = FloatToHalf(key[d]);
+    halves[ValuePlace(head_width, position, d)] = FloatToHalf(value[d]);
+  }
 }
 
 int64_t AttentionStateFloats(int64_t head_width) { return kAttentionStateHead + head_width; }
-int64_t AttentionScratchBytes(int64_t head_width) { return 64; }
+int64_t AttentionScratchBytes(int64_t, int64_t) { return 64; }
 
-double Score(const float* query, const uint16_t* key, int64_t head_width) {
+double Score(const float* query, const uint16_t* halves, int64_t head_width, int position) {
   double sum = 0;
-  for (int64_t i = 0; i < head_width; ++i) {
-    sum += static_cast<double>(query[i]) * HalfToFloat(key[i * kKeyGroup]);
+  for (int64_t d = 0; d < head_width; ++d) {
+    sum += static_cast<double>(query[d]) * HalfToFloat(halves[KeyPlace(head_width, position, d)]);
   }
   return sum;
 }
 
 void AttentionRow(const AttentionPartArgs& args, int row) {
   const int visible = args.visible[row];
+  const uint16_t* halves = reinterpret_cast<const uint16_t*>(args.kv);
   float* state = args.states[row];
   std::fill_n(state, AttentionStateFloats(args.head_width), 0.0f);
   state[0] = -std::numeric_limits<float>::infinity();
   float scores[kAttentionPart];
   for (int i = 0; i < visible; ++i) {
-    const uint16_t* key = args.keys + i / kKeyGroup * args.key_stride + i % kKeyGroup;
-    scores[i] = static_cast<float>(args.scale * Score(args.queries[row], key, args.head_width));
+    const double score = Score(args.queries[row], halves, args.head_width, i);
+    scores[i] = static_cast<float>(args.scale * score);
     state[0] = std::max(state[0], scores[i]);
   }
   for (int i = 0; i < visible; ++i) {
@@ -149,7 +158,8 @@ void AttentionRow(const AttentionPartArgs& args, int row) {
   for (int64_t d = 0; d < args.head_width; ++d) {
     double sum = 0;
     for (int i = 0; i < visible; ++i) {
-      sum += static_cast<double>(scores[i]) * HalfToFloat(args.values[i * args.value_stride + d]);
+      const uint16_t value = halves[ValuePlace(args.head_width, i, d)];
+      sum += static_cast<double>(scores[i]) * HalfToFloat(value);
     }
     state[kAttentionStateHead + d] = static_cast<float>(sum);
   }
@@ -223,8 +233,7 @@ constexpr KernelTable kReferenceKernels = {
     .silu_mul = SiluMul,
     .add = Add,
     .rope = Rope,
-    .to_half = ToHalf,
-    .store_key = StoreKey,
+    .store_kv = StoreKv,
     .attention_state_floats = AttentionStateFloats,
     .attention_scratch_bytes = AttentionScratchBytes,
     .attention_part = AttentionPart,

@@ -17,44 +17,22 @@ namespace {
 
 constexpr uint16_t kNotANumber = 0x7e00;
 
-// Keys and values of one head over some positions, with room between groups and positions.
-struct Cache {
-  int64_t head_width;
-  int64_t key_stride, value_stride;
-  std::vector<uint16_t> keys, values;
-
-  size_t key(int64_t position, int64_t d) const {
-    return position / kKeyGroup * key_stride + d * kKeyGroup + position % kKeyGroup;
-  }
-};
-
-Cache MakeCache(int positions, int64_t head_width, std::mt19937* random) {
-  Cache cache{head_width, head_width * kKeyGroup + 5, head_width + 5, {}, {}};
-  const int64_t groups = (positions + kKeyGroup - 1) / kKeyGroup;
-  for (const float x : RandomFloats(groups * cache.key_stride, 1.0f, random)) {
-    cache.keys.push_back(FloatToHalf(x));
-  }
-  for (const float x : RandomFloats(positions * cache.value_stride, 1.0f, random)) {
-    cache.values.push_back(FloatToHalf(x * 3 - 1));
-  }
-  return cache;
-}
-
-std::vector<double> Expect(const Cache& cache, const float* query, int visible, float scale) {
-  std::vector<double> weights(visible), out(cache.head_width);
+std::vector<double> Expect(const TestKv& cache, int64_t head_width, const float* query, int visible,
+                           float scale) {
+  std::vector<double> weights(visible), out(head_width);
   double largest = -1e300, sum = 0;
   for (int i = 0; i < visible; ++i) {
     double score = 0;
-    for (int64_t d = 0; d < cache.head_width; ++d) {
-      score += static_cast<double>(query[d]) * HalfToFloat(cache.keys[cache.key(i, d)]);
+    for (int64_t d = 0; d < head_width; ++d) {
+      score += static_cast<double>(query[d]) * HalfToFloat(cache.key(i, d));
     }
     weights[i] = score * scale;
     largest = std::max(largest, weights[i]);
   }
   for (double& weight : weights) sum += weight = std::exp(weight - largest);
   for (int i = 0; i < visible; ++i) {
-    for (int64_t d = 0; d < cache.head_width; ++d) {
-      out[d] += weights[i] / sum * HalfToFloat(cache.values[i * cache.value_stride + d]);
+    for (int64_t d = 0; d < head_width; ++d) {
+      out[d] += weights[i] / sum * HalfToFloat(cache.value(i, d));
     }
   }
   return out;
@@ -65,13 +43,13 @@ class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
   const KernelTable& table() const { return *GetParam(); }
 
   // Attention of rows with these visible counts over all parts, as local_engine/ops/ does it.
-  std::vector<float> Attend(const Cache& cache, const std::vector<float>& queries,
+  std::vector<float> Attend(const TestKv& cache, int64_t width, const std::vector<float>& queries,
                             const std::vector<int>& visible, float scale) const {
-    const int64_t width = cache.head_width, floats = table().attention_state_floats(width);
+    const int64_t floats = table().attention_state_floats(width);
     const int most = *std::max_element(visible.begin(), visible.end());
     std::vector<float> total;
     for (int begin = 0; begin < most; begin += kAttentionPart) {
-      const std::vector<float> part = RunPart(cache, queries, visible, scale, begin, most);
+      const std::vector<float> part = RunPart(cache, width, queries, visible, scale, begin);
       if (begin == 0) total = part;
       for (size_t row = 0; begin > 0 && row < visible.size(); ++row) {
         table().attention_merge(total.data() + row * floats, part.data() + row * floats, width);
@@ -87,10 +65,9 @@ class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
   std::mt19937 random_{11};
 
  private:
-  std::vector<float> RunPart(const Cache& cache, const std::vector<float>& queries,
-                             const std::vector<int>& visible, float scale, int begin,
-                             int most) const {
-    const int64_t width = cache.head_width, floats = table().attention_state_floats(width);
+  std::vector<float> RunPart(const TestKv& cache, int64_t width, const std::vector<float>& queries,
+                             const std::vector<int>& visible, float scale, int begin) const {
+    const int64_t floats = table().attention_state_floats(width);
     std::vector<float> states(visible.size() * floats, 99.0f);
     std::vector<const float*> rows;
     std::vector<float*> places;
@@ -100,15 +77,12 @@ class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
       places.push_back(states.data() + row * floats);
       seen.push_back(std::clamp(visible[row] - begin, 0, kAttentionPart));
     }
-    AlignedBuffer scratch(table().attention_scratch_bytes(width));
+    const int64_t count = static_cast<int64_t>(visible.size());
+    AlignedBuffer scratch(table().attention_scratch_bytes(width, count));
     table().attention_part({.queries = rows.data(),
                             .visible = seen.data(),
-                            .rows = static_cast<int>(visible.size()),
-                            .keys = cache.keys.data() + begin / kKeyGroup * cache.key_stride,
-                            .key_stride = cache.key_stride,
-                            .values = cache.values.data() + begin * cache.value_stride,
-                            .value_stride = cache.value_stride,
-                            .positions = std::min(most - begin, kAttentionPart),
+                            .rows = static_cast<int>(count),
+                            .kv = cache.parts()[begin / kAttentionPart],
                             .head_width = width,
                             .scale = scale,
                             .states = places.data(),
@@ -119,14 +93,15 @@ class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
 
 TEST_P(AttentionKernelTest, AgreesForEveryLengthAndWidth) {
   for (const int64_t width : {64, 128, 80, 20, 7}) {
-    const Cache cache = MakeCache(600, width, &random_);
+    const TestKv cache(600, 1, width, &random_);
     for (const std::vector<int>& visible :
          {std::vector<int>{1}, {2, 1}, {63, 64, 65}, {256, 257, 5, 600, 300}, {600, 599, 598}}) {
       const std::vector<float> queries =
           RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
-      const std::vector<float> out = Attend(cache, queries, visible, 0.3f);
+      const std::vector<float> out = Attend(cache, width, queries, visible, 0.3f);
       for (size_t row = 0; row < visible.size(); ++row) {
-        const auto expected = Expect(cache, queries.data() + row * width, visible[row], 0.3f);
+        const auto expected =
+            Expect(cache, width, queries.data() + row * width, visible[row], 0.3f);
         for (int64_t d = 0; d < width; ++d) {
           ASSERT_NEAR(out[row * width + d], expected[d], 2e-5)
               << "width " << width << " row " << row << " of " << visible[row];
@@ -137,24 +112,24 @@ TEST_P(AttentionKernelTest, AgreesForEveryLengthAndWidth) {
 }
 
 TEST_P(AttentionKernelTest, LargeScoresDoNotOverflow) {
-  const Cache cache = MakeCache(300, 64, &random_);
+  const TestKv cache(300, 1, 64, &random_);
   const std::vector<float> queries = RandomFloats(64, 500.0f, &random_);
-  const std::vector<float> out = Attend(cache, queries, {300}, 1.0f);
-  const std::vector<double> expected = Expect(cache, queries.data(), 300, 1.0f);
+  const std::vector<float> out = Attend(cache, 64, queries, {300}, 1.0f);
+  const std::vector<double> expected = Expect(cache, 64, queries.data(), 300, 1.0f);
   for (int d = 0; d < 64; ++d) EXPECT_NEAR(out[d], expected[d], 1e-2) << d;
 }
 
 TEST_P(AttentionKernelTest, ARowGetsTheSameBitsAloneAndInABlock) {
   const int64_t width = 64;
-  const Cache cache = MakeCache(700, width, &random_);
+  const TestKv cache(700, 1, width, &random_);
   const std::vector<int> visible = {5, 64, 130, 255, 256, 257, 400, 640, 641, 700, 1};
   const std::vector<float> queries =
       RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
-  const std::vector<float> together = Attend(cache, queries, visible, 0.125f);
+  const std::vector<float> together = Attend(cache, width, queries, visible, 0.125f);
   for (size_t row = 0; row < visible.size(); ++row) {
     const std::vector<float> one(queries.begin() + row * width,
                                  queries.begin() + (row + 1) * width);
-    const std::vector<float> alone = Attend(cache, one, {visible[row]}, 0.125f);
+    const std::vector<float> alone = Attend(cache, width, one, {visible[row]}, 0.125f);
     EXPECT_EQ(std::memcmp(alone.data(), together.data() + row * width, width * sizeof(float)), 0)
         << "row " << row;
   }
@@ -163,17 +138,17 @@ TEST_P(AttentionKernelTest, ARowGetsTheSameBitsAloneAndInABlock) {
 // Positions beyond a row's own are another token's, or not written yet.
 TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
   const int64_t width = 32;
-  Cache cache = MakeCache(130, width, &random_);
+  const TestKv cache(130, 1, width, &random_);
   const std::vector<int> visible = {70, 66, 3, 130};
   const std::vector<float> queries =
       RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
-  const std::vector<float> before = Attend(cache, queries, visible, 0.2f);
+  const std::vector<float> before = Attend(cache, width, queries, visible, 0.2f);
   for (int64_t i = 70; i < 130; ++i) {
     for (int64_t d = 0; d < width; ++d) {
-      cache.keys[cache.key(i, d)] = cache.values[i * cache.value_stride + d] = kNotANumber;
+      cache.key(i, d) = cache.value(i, d) = kNotANumber;
     }
   }
-  const std::vector<float> after = Attend(cache, queries, visible, 0.2f);
+  const std::vector<float> after = Attend(cache, width, queries, visible, 0.2f);
   EXPECT_EQ(std::memcmp(before.data(), after.data(), 3 * width * sizeof(float)), 0);
   EXPECT_TRUE(std::isnan(after[3 * width]));
 }
@@ -181,15 +156,15 @@ TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
 TEST_P(AttentionKernelTest, AQueryOrAKeyThatIsNoNumberGivesNone) {
   const int64_t width = 32;
   for (const int visible : {1, 2, 70, 300, 600}) {
-    Cache cache = MakeCache(600, width, &random_);
+    const TestKv cache(600, 1, width, &random_);
     std::vector<float> queries = RandomFloats(2 * width, 2.0f, &random_);
     queries[5] = NAN;  // of the first of two rows
-    std::vector<float> out = Attend(cache, queries, {visible, visible}, 0.2f);
+    std::vector<float> out = Attend(cache, width, queries, {visible, visible}, 0.2f);
     for (int64_t d = 0; d < 2 * width; ++d) {
       EXPECT_EQ(std::isnan(out[d]), d < width) << visible << " positions, " << d;
     }
-    cache.keys[cache.key(visible - 1, 0)] = kNotANumber;  // the second sees it too
-    out = Attend(cache, queries, {visible, visible}, 0.2f);
+    cache.key(visible - 1, 0) = kNotANumber;  // the second sees it too
+    out = Attend(cache, width, queries, {visible, visible}, 0.2f);
     for (const float number : out) EXPECT_TRUE(std::isnan(number)) << visible << " positions";
   }
 }

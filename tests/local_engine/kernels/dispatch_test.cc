@@ -48,9 +48,9 @@ TEST_F(DispatchTest, NamesAreUniqueAndTablesWhole) {
       EXPECT_NE(FindFormatKernel(table, format.dtype), nullptr) << table.name << " " << format.name;
     }
     EXPECT_TRUE(table.matmul_scratch_bytes && table.quantize && table.rms_norm && table.silu_mul &&
-                table.add && table.rope && table.to_half && table.store_key &&
-                table.attention_state_floats && table.attention_scratch_bytes &&
-                table.attention_part && table.attention_merge && table.attention_finish)
+                table.add && table.rope && table.store_kv && table.attention_state_floats &&
+                table.attention_scratch_bytes && table.attention_part && table.attention_merge &&
+                table.attention_finish)
         << table.name;
   }
 }

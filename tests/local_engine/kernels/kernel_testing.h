@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "local_engine/base/aligned_buffer.h"
+#include "local_engine/base/half.h"
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/kernels/kernel_table.h"
 #include "local_engine/packing/packing.h"
@@ -116,6 +117,41 @@ inline TestActivations MakeActivations(const KernelTable& table, std::vector<flo
   }
   return x;
 }
+
+// Keys and values of one or more KV heads, F16, in memory of exactly their size.
+class TestKv {
+ public:
+  TestKv(int64_t positions, int64_t kv_heads, int64_t head_width, std::mt19937* random)
+      : head_width_(head_width), part_bytes_(kv_heads * KvPartBytes(head_width)) {
+    const int64_t count = (positions + kAttentionPart - 1) / kAttentionPart;
+    memory_ = AlignedBuffer(count * part_bytes_);
+    for (int64_t i = 0; i < count; ++i) parts_.push_back(memory_.data() + i * part_bytes_);
+    const int64_t halves = static_cast<int64_t>(memory_.size() / sizeof(uint16_t));
+    const std::vector<float> floats = RandomFloats(halves, 1.0f, random);
+    for (int64_t i = 0; i < halves; ++i) memory_.as<uint16_t>()[i] = FloatToHalf(floats[i]);
+  }
+
+  uint8_t* const* parts() const { return parts_.data(); }
+  uint16_t& key(int64_t position, int64_t d, int64_t kv_head = 0) const {
+    const int64_t in_part = position % kAttentionPart;
+    return Head(position, kv_head)[in_part / kKeyGroup * kKeyGroup * head_width_ + d * kKeyGroup +
+                                   in_part % kKeyGroup];
+  }
+  uint16_t& value(int64_t position, int64_t d, int64_t kv_head = 0) const {
+    return Head(position, kv_head)[(kAttentionPart + position % kAttentionPart) * head_width_ + d];
+  }
+
+ private:
+  uint16_t* Head(int64_t position, int64_t kv_head) const {
+    return reinterpret_cast<uint16_t*>(parts_[position / kAttentionPart] +
+                                       kv_head * KvPartBytes(head_width_));
+  }
+
+  int64_t head_width_;
+  int64_t part_bytes_;
+  AlignedBuffer memory_;
+  std::vector<uint8_t*> parts_;
+};
 
 }  // namespace nearfar
 

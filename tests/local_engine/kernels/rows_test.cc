@@ -166,7 +166,7 @@ TEST_P(RowsTest, RopeRotatesBothKindsOfPairs) {
   }
 }
 
-TEST_P(RowsTest, ToHalfRoundsAsTheStandardSays) {
+TEST_P(RowsTest, StoreRoundsAsTheStandardSays) {
   std::vector<float> x = {0.0f,
                           -0.0f,
                           65504.0f,
@@ -189,12 +189,18 @@ TEST_P(RowsTest, ToHalfRoundsAsTheStandardSays) {
                           -1e-20f};
   const std::vector<float> more = RandomFloats(1001, 100.0f, &random_);
   x.insert(x.end(), more.begin(), more.end());
-  std::vector<uint16_t> halves(x.size());
-  table().to_half(x.data(), halves.data(), static_cast<int64_t>(x.size()));
-  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(halves[i], FloatToHalf(x[i])) << x[i];
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  table().to_half(&nan, halves.data(), 1);
-  EXPECT_TRUE(std::isnan(HalfToFloat(halves[0])));
+  x.push_back(std::numeric_limits<float>::quiet_NaN());
+  const std::vector<float> zeros(x.size());
+  const int64_t width = static_cast<int64_t>(x.size());
+  const TestKv as_key(1, 1, width, &random_), as_value(1, 1, width, &random_);
+  table().store_kv(x.data(), zeros.data(), width, 0, as_key.parts()[0]);
+  table().store_kv(zeros.data(), x.data(), width, 0, as_value.parts()[0]);
+  for (int64_t d = 0; d + 1 < width; ++d) {
+    ASSERT_EQ(as_key.key(0, d), FloatToHalf(x[d])) << x[d];
+    ASSERT_EQ(as_value.value(0, d), FloatToHalf(x[d])) << x[d];
+  }
+  EXPECT_TRUE(std::isnan(HalfToFloat(as_key.key(0, width - 1))));
+  EXPECT_TRUE(std::isnan(HalfToFloat(as_value.value(0, width - 1))));
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTable, RowsTest, testing::ValuesIn(TablesOfThisCpu()),

@@ -33,7 +33,7 @@ ModelConfig SmallConfig() {
 
 TEST(Memory, AFullCacheHoldsWhatWasToldBefore) {
   const ModelConfig config = SmallConfig();
-  KvCache cache(config.layers, config.kv_width(), 300);
+  KvCache cache(config, 300);
   ASSERT_TRUE(cache.Reserve(300).ok());
   EXPECT_EQ(KvCacheBytes(config, 300), static_cast<double>(cache.bytes()));
 }

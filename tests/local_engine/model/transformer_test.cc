@@ -159,7 +159,7 @@ struct Subject {
   std::unique_ptr<Transformer> transformer;
 
   KvCache NewCache() const {
-    KvCache cache(model->config.layers, model->config.kv_width(), kContext);
+    KvCache cache(model->config, kContext);
     EXPECT_TRUE(cache.Reserve(kContext).ok());
     return cache;
   }

@@ -15,15 +15,12 @@
 namespace nearfar {
 namespace {
 
-struct Cache {
-  std::vector<uint16_t> keys, values;
-};
-
 struct Scene {
   AttentionShape shape;
-  std::vector<Cache> caches;
+  std::vector<TestKv> caches;
   std::vector<float> queries, out;
   std::vector<AttentionItem> items;
+  std::vector<int> cache_of_item;
 
   int64_t width() const { return shape.heads * shape.head_width; }
 };
@@ -41,22 +38,18 @@ class AttentionOpTest : public OpsTest {
       caches = std::max(caches, cache + 1);
     }
     for (int i = 0; i < caches; ++i) {
-      Cache cache;
-      const int64_t whole = (positions + kKeyGroup - 1) / kKeyGroup * kKeyGroup;
-      for (const float x : RandomFloats(whole * shape.stride, 1.0f, &random_)) {
-        cache.keys.push_back(FloatToHalf(x));
-        cache.values.push_back(FloatToHalf(2 * x + 1));
-      }
-      scene.caches.push_back(std::move(cache));
+      scene.caches.emplace_back(positions, shape.kv_heads, shape.head_width, &random_);
     }
     const int64_t count = static_cast<int64_t>(cache_and_length.size());
     scene.queries = RandomFloats(count * scene.width(), 2.0f, &random_);
     scene.out.resize(scene.queries.size(), NAN);
     for (int64_t i = 0; i < count; ++i) {
       const auto& [cache, length] = cache_and_length[i];
-      scene.items.push_back({&scene.queries[i * scene.width()], scene.caches[cache].keys.data(),
-                             scene.caches[cache].values.data(), length,
+      scene.items.push_back({&scene.queries[i * scene.width()],
+                             {scene.caches[cache].parts(), 0},
+                             length,
                              &scene.out[i * scene.width()]});
+      scene.cache_of_item.push_back(cache);
     }
     return scene;
   }
@@ -64,21 +57,21 @@ class AttentionOpTest : public OpsTest {
   static void ExpectRight(const Scene& scene, size_t index) {
     const AttentionShape& shape = scene.shape;
     const AttentionItem& item = scene.items[index];
+    const TestKv& cache = scene.caches[scene.cache_of_item[index]];
     for (int64_t head = 0; head < shape.heads; ++head) {
-      const int64_t kv = head / (shape.heads / shape.kv_heads) * shape.head_width;
+      const int64_t kv_head = head / (shape.heads / shape.kv_heads);
       const float* query = item.query + head * shape.head_width;
       std::vector<double> sums(shape.head_width);
       double total = 0;
       for (int64_t i = 0; i < item.length; ++i) {
         double score = 0;
         for (int64_t d = 0; d < shape.head_width; ++d) {
-          score += query[d] * HalfToFloat(item.keys[i / kKeyGroup * kKeyGroup * shape.stride +
-                                                    (kv + d) * kKeyGroup + i % kKeyGroup]);
+          score += query[d] * HalfToFloat(cache.key(i, d, kv_head));
         }
         const double weight = std::exp(score * shape.scale);
         total += weight;
         for (int64_t d = 0; d < shape.head_width; ++d) {
-          sums[d] += weight * HalfToFloat(item.values[i * shape.stride + kv + d]);
+          sums[d] += weight * HalfToFloat(cache.value(i, d, kv_head));
         }
       }
       for (int64_t d = 0; d < shape.head_width; ++d) {
@@ -89,8 +82,7 @@ class AttentionOpTest : public OpsTest {
   }
 };
 
-constexpr AttentionShape kShape = {
-    .heads = 9, .kv_heads = 3, .head_width = 32, .stride = 3 * 32, .scale = 0.18f};
+constexpr AttentionShape kShape = {.heads = 9, .kv_heads = 3, .head_width = 32, .scale = 0.18f};
 
 TEST_P(AttentionOpTest, PrefillSeesEachTokensOwnPast) {
   std::vector<std::pair<int, int64_t>> items;
@@ -114,7 +106,7 @@ TEST_P(AttentionOpTest, SessionsOfDifferentLengthsKeepApart) {
 
 TEST_P(AttentionOpTest, OneHeadForAllAndOneForEach) {
   for (const int64_t kv_heads : {1, 4}) {
-    const AttentionShape shape = {4, kv_heads, 16, kv_heads * 16 + 8, 0.25f};
+    const AttentionShape shape = {4, kv_heads, 16, 0.25f};
     Scene scene = Make(shape, {{0, 70}, {0, 71}});
     Attention(context(), scene.shape, scene.items);
     ExpectRight(scene, 0);
@@ -137,8 +129,7 @@ TEST_P(AttentionOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
 
 // More parts than one round computes, for two sequences and beside a prefill.
 TEST_P(AttentionOpTest, ADepthOfSeveralRoundsGivesTheSameBits) {
-  const AttentionShape shape = {
-      .heads = 3, .kv_heads = 1, .head_width = 16, .stride = 16, .scale = 0.25f};
+  const AttentionShape shape = {.heads = 3, .kv_heads = 1, .head_width = 16, .scale = 0.25f};
   std::vector<std::pair<int, int64_t>> items = {{0, 20000}, {1, 14000}};
   for (int64_t length = 1; length <= 50; ++length) items.push_back({2, length});
   Scene scene = Make(shape, items);
@@ -167,8 +158,7 @@ void NotingPart(const AttentionPartArgs& args) {
 
 // A short message behind a long prefix that is cached: one block and one KV head.
 TEST_P(AttentionOpTest, FewTokensAtDepthAreWorkForAllThreads) {
-  const AttentionShape shape = {
-      .heads = 3, .kv_heads = 1, .head_width = 16, .stride = 16, .scale = 0.25f};
+  const AttentionShape shape = {.heads = 3, .kv_heads = 1, .head_width = 16, .scale = 0.25f};
   std::vector<std::pair<int, int64_t>> items;
   for (int64_t length = 3000; length < 3008; ++length) items.push_back({0, length});
   Scene scene = Make(shape, items);
@@ -195,8 +185,7 @@ TEST_P(AttentionOpTest, FewTokensAtDepthAreWorkForAllThreads) {
 
 // The largest blocks that are split: one query head for each KV head, the least rows of a block.
 TEST_P(AttentionOpTest, LeastBlocksAtDepthFitIntoTheMemory) {
-  const AttentionShape shape = {
-      .heads = 1, .kv_heads = 1, .head_width = 64, .stride = 64, .scale = 0.125f};
+  const AttentionShape shape = {.heads = 1, .kv_heads = 1, .head_width = 64, .scale = 0.125f};
   std::vector<std::pair<int, int64_t>> items;
   for (int64_t length = 2000; length < 2040; ++length) items.push_back({0, length});
   Scene scene = Make(shape, items);

@@ -31,11 +31,10 @@ class OpsTest : public testing::TestWithParam<std::tuple<const KernelTable*, int
  private:
   const std::unique_ptr<ThreadPool> pool_ = ThreadPool::Create(std::get<1>(GetParam())).value();
   Workspace workspace_ =
-      Workspace::Create(
-          table(), pool_->size(),
-          {.width = 1024,
-           .items = 256,
-           .attention = {.heads = 9, .kv_heads = 1, .head_width = 64, .stride = 0, .scale = 0}})
+      Workspace::Create(table(), pool_->size(),
+                        {.width = 1024,
+                         .items = 256,
+                         .attention = {.heads = 9, .kv_heads = 1, .head_width = 64, .scale = 0}})
           .value();
 };
 

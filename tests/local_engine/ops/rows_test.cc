@@ -133,20 +133,28 @@ TEST_P(RowsOpTest, AddCoversAllElements) {
 }
 
 TEST_P(RowsOpTest, KeysGoIntoGroupsAndValuesIntoRows) {
-  const int64_t stride = 34, first = 5, count = 300;
-  const std::vector<float> key = RandomFloats(count * stride, 2.0f, &random_);
-  const std::vector<float> value = RandomFloats(count * stride, 2.0f, &random_);
+  const int64_t heads = 2, width = 34, first = 5, count = 300;
+  const AttentionShape shape = {.heads = 2, .kv_heads = heads, .head_width = width, .scale = 1};
+  const std::vector<float> key = RandomFloats(count * heads * width, 2.0f, &random_);
+  const std::vector<float> value = RandomFloats(count * heads * width, 2.0f, &random_);
   constexpr uint16_t kUntouched = 0x7bcd;
-  std::vector<uint16_t> keys(320 * stride, kUntouched), values(320 * stride, kUntouched);
-  StoreKeysAndValues(context(), stride, first, count, key.data(), value.data(), keys.data(),
-                     values.data());
-  for (int64_t p = 0; p < 320; ++p) {
+  const int64_t head_halves = KvPartBytes(width) / static_cast<int64_t>(sizeof(uint16_t));
+  std::vector<std::vector<uint16_t>> parts(
+      2, std::vector<uint16_t>(3 + heads * head_halves, kUntouched));
+  std::vector<uint8_t*> places;
+  for (auto& part : parts) places.push_back(reinterpret_cast<uint8_t*>(part.data()));
+  StoreKeysAndValues(context(), shape, first, count, key.data(), value.data(),
+                     {places.data(), 3 * sizeof(uint16_t)});
+  for (int64_t p = 0; p < 2 * kAttentionPart; ++p) {
     const bool written = p >= first && p < first + count;
-    for (int64_t d = 0; d < stride; ++d) {
-      const int64_t from = (p - first) * stride + d;
-      ASSERT_EQ(keys[p / 16 * 16 * stride + d * 16 + p % 16],
+    const int64_t in_part = p % kAttentionPart;
+    for (int64_t i = 0; i < heads * width; ++i) {
+      const uint16_t* head = parts[p / kAttentionPart].data() + 3 + i / width * head_halves;
+      const int64_t from = (p - first) * heads * width + i, d = i % width;
+      ASSERT_EQ(head[in_part / 16 * 16 * width + d * 16 + in_part % 16],
                 written ? FloatToHalf(key[from]) : kUntouched);
-      ASSERT_EQ(values[p * stride + d], written ? FloatToHalf(value[from]) : kUntouched);
+      ASSERT_EQ(head[(kAttentionPart + in_part) * width + d],
+                written ? FloatToHalf(value[from]) : kUntouched);
     }
   }
 }

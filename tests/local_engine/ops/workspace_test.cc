@@ -10,8 +10,7 @@
 namespace nearfar {
 namespace {
 
-constexpr AttentionShape kShape = {
-    .heads = 8, .kv_heads = 2, .head_width = 64, .stride = 0, .scale = 0};
+constexpr AttentionShape kShape = {.heads = 8, .kv_heads = 2, .head_width = 64, .scale = 0};
 
 // Every byte may be written; a sanitizer watches.
 TEST(WorkspaceTest, EachWorkerHasItsOwnAlignedPart) {
