@@ -15,35 +15,37 @@ namespace {
 // ---- Products of 4-bit weights and 8-bit activations that no memory, scale or decoding holds up.
 
 // kDotChains sums, of as many tokens and one group of rows, do not wait for each other. All weights
-// are one, and a token's values add up to one: so a round adds one to each sum, nothing wraps, and
-// the result tells that all of it was computed.
+// are one, and a token's values add up to one, whether it stands alone or by eights beside another
+// (pair_panel-inl.h): so a round adds one to each sum, nothing wraps, and the result tells that all
+// of it was computed.
 constexpr int64_t kDotRoundOps = int64_t{2} * kActivationBlock * kDotChains * kLanes;
 
 struct PeakOperands {
   alignas(64) uint8_t weights[4 * kLanes];
-  alignas(64) int8_t values[kDotChains][kActivationBlock];
+  alignas(64) int8_t values[kDotChains][2 * kActivationBlock];
 
   PeakOperands() {
     for (uint8_t& w : weights) w = 1;
-    for (auto& token : values) {
-      for (int i = 0; i < kActivationBlock; ++i) token[i] = i % 2 == 0 ? 1 : -1;
-      token[kActivationBlock - 1] = 0;
-    }
+    memset(values, 0, sizeof(values));
+    for (auto& tokens : values) tokens[0] = tokens[kActivationBlock + 8] = 1;
   }
 };
 
+// kSteps of PeakDot make a block.
+template <typename PeakDot, int kSteps>
 NEARFAR_INLINE void AddRound(const PeakOperands& operands, I32 sums[kDotChains]) {
   const Bytes w = LoadBytes(operands.weights);
-  Dot<4> dots[kDotChains];
+  PeakDot dots[kDotChains];
   Unroll<kDotChains>([&](auto c) NEARFAR_LAMBDA_INLINE { dots[c.value].Begin(sums[c.value]); });
-  Unroll<kActivationBlock / 4>([&](auto piece) NEARFAR_LAMBDA_INLINE {
+  Unroll<kSteps>([&](auto step) NEARFAR_LAMBDA_INLINE {
     Unroll<kDotChains>([&](auto c) NEARFAR_LAMBDA_INLINE {
-      dots[c.value].template Add<piece.value>(w, operands.values[c.value]);
+      dots[c.value].template Add<step.value>(w, operands.values[c.value]);
     });
   });
   Unroll<kDotChains>([&](auto c) NEARFAR_LAMBDA_INLINE { sums[c.value] = dots[c.value].Sum(); });
 }
 
+template <typename PeakDot, int kSteps>
 NEARFAR_NOINLINE int64_t DotRounds(int64_t rounds) {
   const PeakOperands operands;
   I32 sums[kDotChains];
@@ -51,7 +53,7 @@ NEARFAR_NOINLINE int64_t DotRounds(int64_t rounds) {
   for (int64_t i = 0; i < rounds; ++i) {
     // As if they were others each time: what is known not to change would be computed once.
     asm volatile("" : : "r"(&operands) : "memory");
-    AddRound(operands, sums);
+    AddRound<PeakDot, kSteps>(operands, sums);
   }
   int64_t total = 0;
   for (const I32& sum : sums) total += SumInts(sum);

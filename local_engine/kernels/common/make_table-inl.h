@@ -15,6 +15,8 @@
 namespace nearfar::kernels {
 namespace {
 
+// Panel: what several tokens are multiplied by (matmul_packed-inl.h).
+template <template <typename> class Panel = RowPanel>
 constexpr KernelTable MakeTable(const char* name) {
   return KernelTable{
       .name = name,
@@ -23,16 +25,16 @@ constexpr KernelTable MakeTable(const char* name) {
               {DType::kF32, ActivationForm::kFloat, MatMulFloats<FromF32>},
               {DType::kF16, ActivationForm::kFloat, MatMulFloats<FromF16>},
               {DType::kBF16, ActivationForm::kFloat, MatMulFloats<FromBF16>},
-              {DType::kQ4_0, ActivationForm::kQuantized, MatMulPacked<Q4_0>},
-              {DType::kQ4_1, ActivationForm::kQuantized, MatMulPacked<Q4_1>},
-              {DType::kQ5_0, ActivationForm::kQuantized, MatMulPacked<Q5_0>},
-              {DType::kQ5_1, ActivationForm::kQuantized, MatMulPacked<Q5_1>},
-              {DType::kQ8_0, ActivationForm::kQuantized, MatMulPacked<Q8_0>},
-              {DType::kQ4_K, ActivationForm::kQuantized, MatMulPacked<Q4_K>},
-              {DType::kQ5_K, ActivationForm::kQuantized, MatMulPacked<Q5_K>},
-              {DType::kQ6_K, ActivationForm::kQuantized, MatMulPacked<Q6_K>},
+              {DType::kQ4_0, ActivationForm::kQuantized, MatMulPacked<Q4_0, Panel>},
+              {DType::kQ4_1, ActivationForm::kQuantized, MatMulPacked<Q4_1, Panel>},
+              {DType::kQ5_0, ActivationForm::kQuantized, MatMulPacked<Q5_0, Panel>},
+              {DType::kQ5_1, ActivationForm::kQuantized, MatMulPacked<Q5_1, Panel>},
+              {DType::kQ8_0, ActivationForm::kQuantized, MatMulPacked<Q8_0, Panel>},
+              {DType::kQ4_K, ActivationForm::kQuantized, MatMulPacked<Q4_K, Panel>},
+              {DType::kQ5_K, ActivationForm::kQuantized, MatMulPacked<Q5_K, Panel>},
+              {DType::kQ6_K, ActivationForm::kQuantized, MatMulPacked<Q6_K, Panel>},
           },
-      .matmul_scratch_bytes = MatMulScratchBytes,
+      .matmul_scratch_bytes = MatMulScratchBytes<Panel>,
       .quantize = QuantizeRow,
       .rms_norm = RmsNormRow,
       .silu_mul = SiluMulRow,
@@ -46,7 +48,7 @@ constexpr KernelTable MakeTable(const char* name) {
       .attention_finish = AttentionFinish,
 
       .dot_round_ops = kDotRoundOps,
-      .dot_rounds = DotRounds,
+      .dot_rounds = DotRounds<typename Panel<Q4_0>::PeakDot, Panel<Q4_0>::kPeakSteps>,
       .sum_stream = SumStream,
   };
 }

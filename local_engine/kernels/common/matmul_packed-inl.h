@@ -218,28 +218,27 @@ NEARFAR_NOINLINE void MultiplyDirectly(const MatMulArgs& args, int64_t row, int6
   WriteStrip<kTokens>(args, row, token, sums);
 }
 
-// A decoded block.
+// A decoded block of kLanes rows.
 template <typename Format>
-struct PanelBlock {
-  struct Group {
-    Bytes w[kBlockPieces];
-    F32 scale[Format::kScales];
-    F32 offset;
-  };
-  Group groups[kGroups];
+struct DecodedGroup {
+  Bytes w[kBlockPieces];
+  F32 scale[Format::kScales];
+  F32 offset;
 };
 
-template <typename Format>
-NEARFAR_NOINLINE void DecodeStrip(const MatMulArgs& args, int64_t row, PanelBlock<Format>* panel) {
+// Puts every block of a strip into a panel.
+template <typename Format, typename Panel>
+NEARFAR_NOINLINE void DecodeStrip(const MatMulArgs& args, int64_t row, const Panel& panel) {
   using Tile = typename Format::Tile;
   const Tile* tile =
       reinterpret_cast<const Tile*>(args.weights + row / kStripRows * args.weight_stride);
   const Tile* const end = tile + TilesOfRow<Format>(args.cols);
+  int64_t block = 0;
   for (; tile != end; ++tile) {
-    for (int pair = 0; pair < Format::kPairs; ++pair, panel += 2) {
+    for (int pair = 0; pair < Format::kPairs; ++pair, block += 2) {
       Unroll<2>([&](auto half) NEARFAR_LAMBDA_INLINE {
         for (int g = 0; g < kGroups; ++g) {
-          typename PanelBlock<Format>::Group& group = panel[half.value].groups[g];
+          DecodedGroup<Format> group;
           const Pieces pieces = Format::template PiecesOf<half.value>(tile->pairs[pair]);
           const auto planes = Format::template LoadPlanes<half.value>(tile->pairs[pair], g);
           Unroll<kBlockPieces>([&](auto i) NEARFAR_LAMBDA_INLINE {
@@ -247,6 +246,7 @@ NEARFAR_NOINLINE void DecodeStrip(const MatMulArgs& args, int64_t row, PanelBloc
                 LoadPiece(pieces[i.value], g), planes);
           });
           LoadScales<Format, half.value>(*tile, pair, g, group.scale, &group.offset);
+          panel.Put(block + half.value, g, group);
         }
       });
     }
@@ -254,7 +254,7 @@ NEARFAR_NOINLINE void DecodeStrip(const MatMulArgs& args, int64_t row, PanelBloc
 }
 
 template <typename Format, int kTokens>
-NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const PanelBlock<Format>* panel,
+NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const DecodedGroup<Format>* panel,
                                     int64_t row, int64_t token) {
   const TokenGroup<kTokens> x(args.x, token);
   F32 sums[kGroups][kTokens];
@@ -264,7 +264,7 @@ NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const PanelBlock<For
   const int64_t blocks = 2 * Format::kPairs * TilesOfRow<Format>(args.cols);
   for (int64_t b = 0; b < blocks; ++b) {
     Unroll<kGroups>([&](auto g) NEARFAR_LAMBDA_INLINE {
-      const typename PanelBlock<Format>::Group group = panel[b].groups[g.value];
+      const DecodedGroup<Format> group = panel[b * kGroups + g.value];
       Unroll<kTokens>([&](auto t) NEARFAR_LAMBDA_INLINE {
         const ActivationBlock& block = x.blocks[t.value][b];
         BlockDots<Format> dots;
@@ -280,49 +280,86 @@ NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const PanelBlock<For
   WriteStrip<kTokens>(args, row, token, sums);
 }
 
-// Calls function(first token, Constant<count>()) for tiles of kTile tokens and for what is left.
-template <int kTile, typename Function>
+// Calls function(first token, Constant<count>()) for tiles of kTokenTile tokens and for what is
+// left.
+template <typename Function>
 NEARFAR_INLINE void ForTokenTiles(int64_t tokens, Function function) {
   int64_t token = 0;
-  for (; token + kTile <= tokens; token += kTile) function(token, Constant<kTile>());
+  for (; token + kTokenTile <= tokens; token += kTokenTile) {
+    function(token, Constant<kTokenTile>());
+  }
   if (token == tokens) return;
-  WithCount<kTile>(static_cast<int>(tokens - token), [&](auto count) { function(token, count); });
+  WithCount<kTokenTile>(static_cast<int>(tokens - token),
+                        [&](auto count) { function(token, count); });
 }
 
+// A panel is what a strip is decoded into where there are many tokens:
+//   kMostTokens  that it takes at once
+//   BytesOf      memory of a strip of so many blocks, and of the tokens
+//   TakeTokens   from `first` on
+//   Put          a decoded block of group g
+//   Multiply     the strip of `row` with the tokens
+//   PeakDot      its dot product, of kPeakSteps steps a block, for limits-inl.h
+// This one is for every Dot: blocks as they are decoded, tokens where they lie.
 template <typename Format>
-void MultiplyStripDirectly(const MatMulArgs& args, int64_t row) {
-  ForTokenTiles<kTokenTile>(args.x.tokens, [&](int64_t token, auto count) {
-    MultiplyDirectly<Format, decltype(count)::value>(args, row, token);
-  });
-}
+class RowPanel {
+ public:
+  using PeakDot = Dot<4>;
+  static constexpr int kPeakSteps = kBlockPieces;
+  static constexpr int64_t kMostTokens = int64_t{1} << 40;
+  static constexpr int64_t BytesOf(int64_t blocks) {
+    return blocks * kGroups * static_cast<int64_t>(sizeof(DecodedGroup<Format>));
+  }
 
-template <typename Format>
-void MultiplyStripByPanel(const MatMulArgs& args, int64_t row) {
-  PanelBlock<Format>* panel = reinterpret_cast<PanelBlock<Format>*>(args.scratch);
-  DecodeStrip<Format>(args, row, panel);
-  ForTokenTiles<kTokenTile>(args.x.tokens, [&](int64_t token, auto count) {
-    MultiplyPanel<Format, decltype(count)::value>(args, panel, row, token);
-  });
-}
+  explicit RowPanel(const MatMulArgs& args)
+      : args_(args), groups_(reinterpret_cast<DecodedGroup<Format>*>(args.scratch)) {}
 
-template <typename Format>
-void MatMulPacked(const MatMulArgs& args) {
-  if (args.x.tokens == 0) return;
-  constexpr int64_t kMostDirect = kMostDirectTokens<Format::kScales>;
-  for (int64_t row = 0; row < args.rows; row += kStripRows) {
-    if (kMostDirect == INT64_MAX || args.x.tokens <= kMostDirect) {
-      MultiplyStripDirectly<Format>(args, row);
-    } else if constexpr (kMostDirect != INT64_MAX) {
-      MultiplyStripByPanel<Format>(args, row);
+  void TakeTokens(int64_t) {}
+  NEARFAR_INLINE void Put(int64_t block, int g, const DecodedGroup<Format>& group) const {
+    groups_[block * kGroups + g] = group;
+  }
+  void Multiply(int64_t row) const {
+    ForTokenTiles(args_.x.tokens, [&](int64_t token, auto count) {
+      MultiplyPanel<Format, decltype(count)::value>(args_, groups_, row, token);
+    });
+  }
+
+ private:
+  const MatMulArgs& args_;
+  DecodedGroup<Format>* groups_;  // [blocks, kGroups]
+};
+
+template <typename Format, typename Panel>
+void MultiplyByPanel(const MatMulArgs& args) {
+  Panel panel(args);
+  for (int64_t first = 0; first < args.x.tokens; first += Panel::kMostTokens) {
+    panel.TakeTokens(first);
+    for (int64_t row = 0; row < args.rows; row += kStripRows) {
+      DecodeStrip<Format>(args, row, panel);
+      panel.Multiply(row);
     }
   }
 }
 
+template <typename Format, template <typename> class Panel>
+void MatMulPacked(const MatMulArgs& args) {
+  constexpr int64_t kMostDirect = kMostDirectTokens<Format::kScales>;
+  if (args.x.tokens <= kMostDirect) {
+    for (int64_t row = 0; row < args.rows; row += kStripRows) {
+      ForTokenTiles(args.x.tokens, [&](int64_t token, auto count) {
+        MultiplyDirectly<Format, decltype(count)::value>(args, row, token);
+      });
+    }
+  } else if constexpr (kMostDirect != INT64_MAX) {
+    MultiplyByPanel<Format, Panel<Format>>(args);
+  }
+}
+
 // A panel of the largest block and the widest tile.
+template <template <typename> class Panel>
 int64_t MatMulScratchBytes(int64_t cols) {
   constexpr int64_t kTile = 256;
-  return static_cast<int64_t>(sizeof(PanelBlock<Q6_K>)) * ((cols + kTile - 1) / kTile) *
-         (kTile / kBlockColumns);
+  return Panel<Q6_K>::BytesOf((cols + kTile - 1) / kTile * (kTile / kBlockColumns));
 }
 
 }  // namespace

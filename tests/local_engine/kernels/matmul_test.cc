@@ -163,6 +163,20 @@ TEST_P(MatMulTest, ATokenGetsTheSameBitsAloneAndInABatch) {
   }
 }
 
+// A kernel may take only so many tokens at once; where that ends, nothing is lost or done twice.
+TEST_P(MatMulTest, ATokenGetsTheSameBitsInALongBatch) {
+  const int64_t rows = 3, tokens = 131, cols = format().block_elements == 1 ? 10 : 256;
+  const Weights weights = RandomWeights(format(), rows, cols, &random_);
+  const TestActivations x =
+      MakeActivations(table(), RandomFloats(tokens * cols, 3.0f, &random_), tokens, cols);
+  const std::vector<float> together = Multiply(table(), weights, x, 0, tokens, nullptr);
+  for (int64_t token = 0; token < tokens; ++token) {
+    const std::vector<float> alone = Multiply(table(), weights, x, token, 1, nullptr);
+    ASSERT_EQ(std::memcmp(alone.data(), together.data() + token * rows, rows * sizeof(float)), 0)
+        << "token " << token;
+  }
+}
+
 TEST_P(MatMulTest, ARowGetsTheSameBitsWhereverAChunkBegins) {
   const int64_t rows = 24, cols = format().block_elements == 1 ? 70 : 256;
   const Weights weights = RandomWeights(format(), rows, cols, &random_);
