@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Sets nearfar beside llama.cpp: same machine, same files, same threads, one run, pairs interleaved,
-# medians. Installs the pinned peer into ${NEARFAR_PEER:-~/.cache/nearfar/peer} (a native build of a
-# few minutes, once) and builds nearfar where that is still to be done.
+# medians. Installs the pinned peer (scripts/install_peer.sh) and builds nearfar where that is still
+# to be done.
 set -euo pipefail
 
 readonly ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly PEER="${NEARFAR_PEER:-$HOME/.cache/nearfar/peer}"
 readonly MODELS="${NEARFAR_MODELS:-$HOME/.cache/nearfar/models}"
-readonly PEER_PACKAGE="llama-cpp-python==0.3.36"
 
 usage() {
   cat <<'EOF'
@@ -51,15 +50,6 @@ if ((${#models[@]} == 0)); then
           qwen2.5-coder-1.5b-instruct-q4_k_m)
 fi
 
-install_peer() {
-  if "$PEER/bin/python" -c 'import llama_cpp; assert llama_cpp.__version__ == "0.3.36"' 2>/dev/null; then
-    return
-  fi
-  echo "bench_peer.sh: installing $PEER_PACKAGE into $PEER (some minutes)" >&2
-  python3 -m venv "$PEER"
-  "$PEER/bin/pip" install --quiet "$PEER_PACKAGE" numpy
-}
-
 build_nearfar() {
   "$ROOT/scripts/build.sh" release nearfar >&2
   program="$ROOT/build/release/router/cli/nearfar"
@@ -96,7 +86,7 @@ for index in "${!models[@]}"; do
   models[index]="$model"
   if [[ ! -f "$MODELS/$model.gguf" ]]; then "$ROOT/scripts/models.sh" "$model"; fi
 done
-install_peer
+"$ROOT/scripts/install_peer.sh"
 if [[ -z "$program" ]]; then build_nearfar; fi
 
 results="$(mktemp)"
