@@ -1,8 +1,8 @@
 // Measures one model where `nearfar bench` cannot be built: in a build of the engine alone, such as
 // the one for 64-bit Arm under emulation, whose instructions are counted from outside.
 //
-//   engine_bench --model FILE [--threads N] [--prefill 512] [--decode 128] [--runs 1]
-//                [--depth 0] [--kernels NAME]
+//   engine_bench --model FILE [--threads N] [--prefill 512] [--decode 128] [--depth 0] [--runs 1]
+//                [--kernels NAME]
 //
 // Prints one line of JSON: {"model", "kernels", "threads", "prefill_tokens_per_s",
 // "decode_tokens_per_s", "load_s", "peak_rss_mib"}; medians over the runs.
@@ -24,8 +24,8 @@ namespace nearfar {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: engine_bench --model FILE [--threads N] [--prefill N] [--decode N] [--runs N] "
-    "[--depth N] [--kernels NAME]\n";
+    "usage: engine_bench --model FILE [--threads N] [--prefill N] [--decode N] [--depth N] "
+    "[--runs N] [--kernels NAME]\n";
 
 struct Settings {
   std::string model;
