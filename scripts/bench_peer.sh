@@ -11,13 +11,13 @@ readonly MODELS="${NEARFAR_MODELS:-$HOME/.cache/nearfar/models}"
 usage() {
   cat <<'EOF'
 usage: scripts/bench_peer.sh [--pairs N] [--threads "1 2"] [--prefill N] [--decode N]
-                             [--program FILE] [MODEL ...]
+                             [--depth "0 2048"] [--program FILE] [MODEL ...]
 
 Prints tokens per second of nearfar and llama.cpp with their ratio, and how near nearfar comes to what
 this machine can do (nearfar bench), as a Markdown table. MODEL is a name or alias that
-scripts/models.sh knows; default: the three default files. --program takes a nearfar that is built
-already. Run it on a quiet machine: both sides suffer from a busy core,
-llama.cpp more.
+scripts/models.sh knows, or the path of a GGUF file; default: the three default files. --depth tells how
+many tokens stand in the context before those that are decoded. --program takes a nearfar that is built
+already. Run it on a quiet machine: both sides suffer from a busy core, llama.cpp more.
 
 example: scripts/bench_peer.sh --pairs 3 --threads 2 smollm2-135m-instruct-q4_1
 EOF
@@ -27,11 +27,12 @@ pairs=3
 threads="1 2"
 prefill=512
 decode=128
+depth="0 2048"
 program=""
 models=()
 while (($#)); do
   case "$1" in
-    --pairs|--threads|--prefill|--decode|--program)
+    --pairs|--threads|--prefill|--decode|--depth|--program)
       (($# > 1)) || { echo "bench_peer.sh: $1 needs a value (see --help)" >&2; exit 64; } ;;
   esac
   case "$1" in
@@ -39,6 +40,7 @@ while (($#)); do
     --threads) threads="$2"; shift 2 ;;
     --prefill) prefill="$2"; shift 2 ;;
     --decode) decode="$2"; shift 2 ;;
+    --depth) depth="$2"; shift 2 ;;
     --program) program="$2"; shift 2 ;;
     --help|-h) usage; exit 0 ;;
     -*) echo "bench_peer.sh: unknown option $1 (see --help)" >&2; exit 64 ;;
@@ -70,33 +72,39 @@ sys.exit(64)
 EOF
 }
 
-# measure SIDE MODEL THREADS: one line of JSON.
+# measure SIDE FILE THREADS: one line of JSON.
 measure() {
-  local file="$MODELS/$2.gguf"
-  local arguments=(--model "$file" --threads "$3" --prefill "$prefill" --decode "$decode" --runs 1)
+  local arguments=(--model "$2" --threads "$3" --prefill "$prefill" --decode "$decode" --runs 1
+                   --depth "${depth// /,}")
   if [[ "$1" == nearfar ]]; then
-    "$program" bench "${arguments[@]}" --depth 0 --json
+    "$program" bench "${arguments[@]}" --json
   else
     "$PEER/bin/python" "$ROOT/tests/bench/peer_bench.py" "${arguments[@]}"
   fi
 }
 
-for index in "${!models[@]}"; do
-  model="$(name_of "${models[index]}")" || exit
-  models[index]="$model"
-  if [[ ! -f "$MODELS/$model.gguf" ]]; then "$ROOT/scripts/models.sh" "$model"; fi
+files=()
+for model in "${models[@]}"; do
+  if [[ "$model" == */* && -f "$model" ]]; then
+    files+=("$model")
+    continue
+  fi
+  name="$(name_of "$model")" || exit
+  if [[ ! -f "$MODELS/$name.gguf" ]]; then "$ROOT/scripts/models.sh" "$name"; fi
+  files+=("$MODELS/$name.gguf")
 done
 "$ROOT/scripts/install_peer.sh"
 if [[ -z "$program" ]]; then build_nearfar; fi
 
 results="$(mktemp)"
 trap 'rm -f "$results"' EXIT
-for model in "${models[@]}"; do
+for file in "${files[@]}"; do
+  model="$(basename "$file" .gguf)"
   for count in $threads; do
     for ((pair = 1; pair <= pairs; ++pair)); do
       for side in nearfar llama.cpp; do
         echo "bench_peer.sh: $model, $count thread(s), pair $pair of $pairs, $side" >&2
-        line="$(measure "$side" "$model" "$count")" || {
+        line="$(measure "$side" "$file" "$count")" || {
           echo "bench_peer.sh: measuring $side with $model failed" >&2
           exit 70
         }

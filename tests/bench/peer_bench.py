@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Measures llama.cpp (llama-cpp-python) the way `nearfar bench` measures nearfar; one line of JSON.
 
-Prefill: one decode call over the prompt, logits of its last token. Decode: one call a token at growing
-depth, the argmax of its logits taken, as nearfar's figure includes picking the token too.
+Prefill: one decode call over the prompt, logits of its last token. Decode: behind a prompt of so many
+tokens as the depth, one call a token, the argmax of its logits taken, as nearfar's figure includes
+picking the token too.
 """
 
 import argparse
@@ -24,6 +25,10 @@ def text_ids(llama, count):
     return ids[:count]
 
 
+BATCH = 512
+LEAST_PROMPT = 8  # as nearfar bench has it
+
+
 class Context:
     """A bare context, so that no Python of the peer's own is timed."""
 
@@ -33,6 +38,11 @@ class Context:
 
     def clear(self):
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
+
+    def prefill(self, ids):
+        for first in range(0, len(ids), BATCH):
+            token = self.decode(ids[first:first + BATCH])
+        return token
 
     def decode(self, ids):
         array = (llama_cpp.llama_token * len(ids))(*ids)
@@ -49,30 +59,35 @@ def main():
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=128)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--depth", default="0", help="as 0,2048")
     arguments = parser.parse_args()
+    depths = [int(depth) for depth in arguments.depth.split(",")]
     start = time.perf_counter()
-    llama = llama_cpp.Llama(arguments.model, n_ctx=4096, n_batch=512, n_threads=arguments.threads,
+    llama = llama_cpp.Llama(arguments.model, n_ctx=4096, n_batch=BATCH, n_threads=arguments.threads,
                             n_threads_batch=arguments.threads, verbose=False)
     load = time.perf_counter() - start
     context = Context(llama)
     context.decode(text_ids(llama, 32))
-    prefill, decode = [], []
+    prefill, decode = [], {depth: [] for depth in depths}
     for _ in range(arguments.runs):
         ids = text_ids(llama, arguments.prefill)
         context.clear()
         start = time.perf_counter()
-        context.decode(ids)
+        context.prefill(ids)
         prefill.append(arguments.prefill / (time.perf_counter() - start))
-        context.clear()
-        token = context.decode(text_ids(llama, 8))
-        start = time.perf_counter()
-        for _ in range(arguments.decode):
-            token = context.decode([token])
-        decode.append(arguments.decode / (time.perf_counter() - start))
+        for depth in depths:
+            context.clear()
+            token = context.prefill(text_ids(llama, max(depth, LEAST_PROMPT)))
+            start = time.perf_counter()
+            for _ in range(arguments.decode):
+                token = context.decode([token])
+            decode[depth].append(arguments.decode / (time.perf_counter() - start))
     print(json.dumps({
         "threads": arguments.threads,
         "prefill_tokens_per_s": round(statistics.median(prefill), 2),
-        "decode_tokens_per_s": round(statistics.median(decode), 2), "load_s": round(load, 3),
+        "decode": [{"depth": depth, "tokens_per_s": round(statistics.median(speeds), 2)}
+                   for depth, speeds in decode.items()],
+        "load_s": round(load, 3),
         "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}))
 
 

@@ -32,14 +32,24 @@ def read(path):
     return cells
 
 
-def median(runs, field):
-    return statistics.median(run[field] for run in runs)
+def measures(run, prefill, decode):
+    """[(name, tokens per second, percent of the limit or None, the limit's name), ...] of a run."""
+    rows = [(f"prefill {prefill}", run["prefill_tokens_per_s"],
+             run.get("prefill_percent_of_int8_peak"), "int8 peak")]
+    for entry in run["decode"]:
+        rows.append((f"decode {decode} at depth {entry['depth']}", entry["tokens_per_s"],
+                     entry.get("percent_of_bandwidth"), "bandwidth"))
+    return rows
 
 
-def row(near, peer, field, limit):
-    ratio = statistics.median(n[field] / p[field] for n, p in zip(near, peer))
-    return (f"{median(near, field):.1f} | {median(peer, field):.1f} | {ratio:.2f} | "
-            f"{median(near, limit):.0f} %")
+def row(near, peer):
+    """One measure, of each side's runs."""
+    speeds = [[speed for _, speed, _, _ in side] for side in (near, peer)]
+    ratio = statistics.median(n / p for n, p in zip(*speeds))
+    percent = statistics.median(percent for _, _, percent, _ in near)
+    name, _, _, limit = near[0]
+    return (f"{name} | {statistics.median(speeds[0]):.1f} | {statistics.median(speeds[1]):.1f} | "
+            f"{ratio:.2f} | {percent:.0f} % of {limit}")
 
 
 def main():
@@ -50,17 +60,16 @@ def main():
     print(f"{cpu_name()}, kernels {', '.join(sorted(kernels))}, medians of {pairs} interleaved pairs, "
           "tokens per second; ratio = nearfar / llama.cpp, median of the pairs' ratios; then nearfar's share "
           "of this machine's int8 peak or read bandwidth\n")
-    print(f"| file | threads | prefill {prefill}: nearfar | llama.cpp | ratio | of int8 peak "
-          f"| decode {decode}: nearfar | llama.cpp | ratio | of bandwidth "
-          "| peak MiB: nearfar | llama.cpp |")
-    print("| --- " * 12 + "|")
+    print("| file | threads | measured | nearfar | llama.cpp | ratio | of the machine's limit |")
+    print("| --- " * 7 + "|")
     for (model, threads), sides in cells.items():
-        near, peer = sides["nearfar"], sides["llama.cpp"]
-        memory = [max(run["peak_rss_mib"] for run in side) for side in (near, peer)]
-        print(f"| {model} | {threads} | "
-              f"{row(near, peer, 'prefill_tokens_per_s', 'prefill_percent_of_int8_peak')} | "
-              f"{row(near, peer, 'decode_tokens_per_s', 'decode_percent_of_bandwidth')} | "
-              f"{memory[0]:.0f} | {memory[1]:.0f} |")
+        near, peer = (zip(*(measures(run, prefill, decode) for run in sides[side]))
+                      for side in ("nearfar", "llama.cpp"))
+        for near_runs, peer_runs in zip(near, peer):
+            print(f"| {model} | {threads} | {row(near_runs, peer_runs)} |")
+        memory = [max(run["peak_rss_mib"] for run in sides[side]) for side in ("nearfar", "llama.cpp")]
+        print(f"| {model} | {threads} | peak MiB | {memory[0]:.0f} | {memory[1]:.0f} | "
+              f"{memory[0] / memory[1]:.2f} | |")
 
 
 if __name__ == "__main__":

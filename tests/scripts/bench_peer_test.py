@@ -30,9 +30,10 @@ class Comparing(unittest.TestCase):
             [ "$1" != -c ] || exit 0  # is the peer installed?
             while [ $# -gt 0 ] && [ "$1" != --model ]; do shift; done
             [ -f "$2" ] || exit 66
-            echo '{{"kernels": "k", "prefill_tokens_per_s": {speed}, "decode_tokens_per_s": {speed},' \\
-                 '"prefill_percent_of_int8_peak": 41, "decode_percent_of_bandwidth": 92,' \\
-                 '"peak_rss_mib": 1}}'
+            echo '{{"kernels": "k", "prefill_tokens_per_s": {speed}, "peak_rss_mib": {speed},' \\
+                 '"prefill_percent_of_int8_peak": 41, "decode": [' \\
+                 '{{"depth": 0, "tokens_per_s": {speed}, "percent_of_bandwidth": 92}},' \\
+                 '{{"depth": 7, "tokens_per_s": 4, "percent_of_bandwidth": 43}}]}}'
             """))
         path.chmod(0o755)
 
@@ -48,8 +49,18 @@ class Comparing(unittest.TestCase):
                      "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"):
             done = self.run_script("--threads", "1", name)
             self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn("| qwen2.5-coder-0.5b-instruct-q4_k_m | 1 | 20.0 | 10.0 | 2.00 | 41 % "
-                          "| 20.0 | 10.0 | 2.00 | 92 % | 1 | 1 |", done.stdout)
+            for row in ("prefill 512 | 20.0 | 10.0 | 2.00 | 41 % of int8 peak",
+                        "decode 128 at depth 0 | 20.0 | 10.0 | 2.00 | 92 % of bandwidth",
+                        "decode 128 at depth 7 | 4.0 | 4.0 | 1.00 | 43 % of bandwidth",
+                        "peak MiB | 20 | 10 | 2.00 |"):
+                self.assertIn(f"| qwen2.5-coder-0.5b-instruct-q4_k_m | 1 | {row} |", done.stdout)
+
+    def test_a_path_is_a_model_too(self):
+        path = self.root / "own.gguf"
+        path.touch()
+        done = self.run_script("--threads", "1", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("| own | 1 | prefill 512 | 20.0 |", done.stdout)
 
     def test_a_side_that_fails_ends_the_run(self):
         (self.root / "bin" / "python").write_text("#!/bin/bash\n[ \"$1\" = -c ]\n")
