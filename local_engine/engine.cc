@@ -137,7 +137,7 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
 SchedulerOptions Scheduling(const EngineOptions& options, const KernelTable* kernels) {
   SchedulerOptions scheduling;
   scheduling.kernels = kernels;
-  scheduling.threads = options.threads > 0 ? options.threads : std::min(UsableCpus(), kMaxThreads);
+  scheduling.threads = options.threads > 0 ? options.threads : std::min(BestThreads(), kMaxThreads);
   scheduling.max_sessions = options.max_sessions;
   scheduling.prefill_chunk = options.prefill_chunk;
   scheduling.layer_observer = options.layer_observer;

@@ -33,7 +33,9 @@
 namespace nearfar {
 
 struct EngineOptions {
-  int threads = 0;  // 0 = one per core that this process may use, within its CPU quota
+  // 0 = one per core that this process may use and that is not much slower than the fastest, within
+  // its CPU quota.
+  int threads = 0;
   // KV positions of a session; 0 = min(model's own, 4096), or as many of them, at least 512, as
   // max_memory_bytes allows.
   int context_tokens = 0;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/start_thread.h"
+#include "local_engine/base/usable_cpus.h"
 #include "local_engine/model/memory.h"
 #include "local_engine/sampling/sampler.h"
 #include "local_engine/sampling/text_stream.h"
@@ -217,6 +218,7 @@ absl::StatusOr<std::vector<float>> Scheduler::Logits(absl::Span<const int32_t> i
 // ---- The scheduler thread.
 
 void Scheduler::Loop() {
+  KeepToFastCpus(options_.threads);
   while (WaitForWork()) {
     AdmitQueued();
     RunPass();

@@ -121,6 +121,7 @@ uint32_t ThreadPool::Impl::Work(int worker) {
 }
 
 void ThreadPool::Impl::WorkerLoop(int worker) {
+  KeepToFastCpus(size);
   uint32_t seen = 0;
   while (true) {
     seen = WaitForChange(job_number, seen, spins);
