@@ -28,6 +28,21 @@ NEARFAR_INLINE void StoreSome(float* to, int64_t n, F32 x) {
   for (int64_t i = 0; i < n; ++i) to[i] = lanes[i];
 }
 
+// body(i, n) for the vectors of a row that begin at i and have n elements. The whole ones are a
+// loop of their own: without the calls that a partial one makes, constants stay in registers.
+template <typename Body>
+NEARFAR_INLINE void ForVectors(int64_t width, Body body) {
+  int64_t i = 0;
+  for (; i + kLanes <= width; i += kLanes) body(i, int64_t{kLanes});
+  if (i < width) body(i, width - i);
+}
+
+// A simd.h may bring a faster one for a count of its own.
+template <int kCount>
+NEARFAR_INLINE void StoreEachInt8(int8_t* to, const I32 (&x)[kCount]) {
+  for (int i = 0; i < kCount; ++i) StoreInt8(to + i * kLanes, x[i]);
+}
+
 // Values of one block from kActivationBlock readable floats.
 //
 // A block that holds an infinity or what is no number gets a scale and sums that are no numbers
@@ -47,12 +62,12 @@ NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBloc
   const F32 inverse = Set(silent ? 0.0f : 127.0f / bound);
   int32_t sums[2];
   for (int half = 0; half < 2; ++half) {
-    I32 sum = {};
-    for (int i = half * kHalf; i < (half + 1) * kHalf; i += kLanes) {
-      const I32 value = RoundToInt(Mul(Load(x + i), inverse));
-      StoreInt8(values + i, value);
-      sum = AddInts(sum, value);
+    I32 rounded[kHalf / kLanes], sum = {};
+    for (int i = 0; i < kHalf / kLanes; ++i) {
+      rounded[i] = RoundToInt(Mul(Load(x + half * kHalf + i * kLanes), inverse));
+      sum = AddInts(sum, rounded[i]);
     }
+    StoreEachInt8(values + half * kHalf, rounded);
     sums[half] = SumInts(sum);
   }
   const float nothing = SumLanes(zeros);  // not a number where one of x is not finite
@@ -78,36 +93,37 @@ void QuantizeRow(const float* x, int64_t width, int8_t* values, ActivationBlock*
 
 void RmsNormRow(const float* x, const float* weight, float epsilon, int64_t width, float* out) {
   F32 even = Set(0.0f), odd = Set(0.0f);
-  for (int64_t i = 0; i < width; i += 2 * kLanes) {
-    const F32 first = LoadSome(x + i, width - i);
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= width; i += 2 * kLanes) {
+    const F32 first = Load(x + i), second = Load(x + i + kLanes);
     even = Fma(first, first, even);
-    if (i + kLanes >= width) break;
-    const F32 second = LoadSome(x + i + kLanes, width - i - kLanes);
     odd = Fma(second, second, odd);
   }
+  ForVectors(width - i, [&](int64_t j, int64_t n) NEARFAR_LAMBDA_INLINE {
+    const F32 rest = LoadSome(x + i + j, n);
+    (j == 0 ? even : odd) = Fma(rest, rest, j == 0 ? even : odd);
+  });
   const float mean = SumLanes(Add(even, odd)) / static_cast<float>(width);
   const F32 scale = Set(1.0f / __builtin_sqrtf(mean + epsilon));
-  for (int64_t i = 0; i < width; i += kLanes) {
-    const int64_t n = width - i;
-    StoreSome(out + i, n, Mul(Mul(LoadSome(x + i, n), scale), LoadSome(weight + i, n)));
-  }
+  ForVectors(width, [&](int64_t at, int64_t n) NEARFAR_LAMBDA_INLINE {
+    StoreSome(out + at, n, Mul(Mul(LoadSome(x + at, n), scale), LoadSome(weight + at, n)));
+  });
 }
 
 void SiluMulRow(const float* gate, const float* up, int64_t width, float* out) {
   const F32 one = Set(1.0f), zero = Set(0.0f);
-  for (int64_t i = 0; i < width; i += kLanes) {
-    const int64_t n = width - i;
+  ForVectors(width, [&](int64_t i, int64_t n) NEARFAR_LAMBDA_INLINE {
     const F32 g = LoadSome(gate + i, n);
     const F32 silu = Div(g, Add(one, Exp(Sub(zero, g))));
     // Exp saturates, so far below it the quotient would grow with g again.
     StoreSome(out + i, n, Mul(ZeroWhereLess(silu, g, Set(-88.0f)), LoadSome(up + i, n)));
-  }
+  });
 }
 
 void AddRow(float* x, const float* y, int64_t n) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    StoreSome(x + i, n - i, Add(LoadSome(x + i, n - i), LoadSome(y + i, n - i)));
-  }
+  ForVectors(n, [&](int64_t i, int64_t count) NEARFAR_LAMBDA_INLINE {
+    StoreSome(x + i, count, Add(LoadSome(x + i, count), LoadSome(y + i, count)));
+  });
 }
 
 NEARFAR_INLINE void StoreHalves(const float* from, uint16_t* to, int64_t n) {

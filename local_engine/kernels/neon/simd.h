@@ -88,6 +88,11 @@ NEARFAR_INLINE void StoreInt8(int8_t* to, I32 x) {
   const uint32_t word = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
   memcpy(to, &word, sizeof(word));
 }
+NEARFAR_INLINE void StoreEachInt8(int8_t* to, const I32 (&x)[4]) {
+  const int16x8_t low = vqmovn_high_s32(vqmovn_s32(x[0].v), x[1].v);
+  const int16x8_t high = vqmovn_high_s32(vqmovn_s32(x[2].v), x[3].v);
+  vst1q_s8(to, vqmovn_high_s16(vqmovn_s16(low), high));
+}
 NEARFAR_INLINE F32 PowerOfTwo(I32 x) {
   return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(x.v, vdupq_n_s32(127)), 23))};
 }
