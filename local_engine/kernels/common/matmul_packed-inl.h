@@ -38,16 +38,42 @@ struct TokenGroup {
 
 constexpr int Log2(int x) { return x <= 1 ? 0 : 1 + Log2(x / 2); }
 
-// What a sum of w * value starts from, so that it ends as one of (w - kBias) * value. All in
-// vectors: a broadcast from memory is cheaper than one from a register.
-template <int kBias, int kRawBits>
-NEARFAR_INLINE I32 Start(I32 minus_sum) {
-  if constexpr (kBias == 0) return SetInts(0);
-  constexpr int kShift = Log2(kBias < 0 ? -kBias : kBias) + kRawBits;
-  return ShiftLeftInts<kShift>(kBias < 0 ? SubInts(SetInts(0), minus_sum) : minus_sum);
-}
+#ifndef NEARFAR_KERNELS_OWN_NUMBERS
 
-// Whether the nibbles of a block may stay where they are, above kRawHighBits others.
+// The numbers of a block of activations, each in all lanes. kSign is 1 or -1. All in vectors: a
+// broadcast from memory is cheaper than one from a register.
+class BlockNumbers {
+ public:
+  BlockNumbers() = default;
+  NEARFAR_INLINE explicit BlockNumbers(const ActivationBlock& x) : x_(&x) {}
+  NEARFAR_INLINE F32 Scale() const { return Set(x_->scale); }
+  NEARFAR_INLINE F32 Sum() const { return Set(x_->sum); }
+  // Of all 32 values, of the first 16, and of the others.
+  template <int kSign>
+  NEARFAR_INLINE I32 MinusSum() const {
+    return Difference<kSign>(SetInts(x_->minus_sum), SetInts(0));
+  }
+  template <int kSign>
+  NEARFAR_INLINE I32 MinusSumLow() const {
+    return Difference<kSign>(SetInts(x_->minus_sum_low), SetInts(0));
+  }
+  template <int kSign>
+  NEARFAR_INLINE I32 MinusSumHigh() const {
+    return Difference<kSign>(SetInts(x_->minus_sum), SetInts(x_->minus_sum_low));
+  }
+
+ private:
+  template <int kSign>
+  static NEARFAR_INLINE I32 Difference(I32 a, I32 b) {
+    return kSign < 0 ? SubInts(b, a) : SubInts(a, b);
+  }
+
+  const ActivationBlock* x_;
+};
+
+#endif  // NEARFAR_KERNELS_OWN_NUMBERS
+
+// How many bits the w's of a block are shifted up, where they may be.
 template <typename Format, int kHalf>
 constexpr int kRawBits = kHalf == 1 && Format::kRawHalves ? kRawHighBits : 0;
 
@@ -58,13 +84,19 @@ class BlockDots {
  public:
   static constexpr int kScales = Format::kScales;
 
+  // A sum of w * value starts so that it ends as one of (w - kBias) * value.
   template <int kRaw>
-  NEARFAR_INLINE void Begin(const ActivationBlock& x) {
-    dots_[0].Begin(
-        Start<Format::kBias, kRaw>(SetInts(kScales == 1 ? x.minus_sum : x.minus_sum_low)));
-    if constexpr (kScales == 1) return;
-    dots_[kScales - 1].Begin(
-        Start<Format::kBias, kRaw>(SubInts(SetInts(x.minus_sum), SetInts(x.minus_sum_low))));
+  NEARFAR_INLINE void Begin(const BlockNumbers& x) {
+    constexpr int kBias = Format::kBias, kSign = kBias < 0 ? -1 : 1;
+    if constexpr (kBias == 0) {
+      for (int i = 0; i < kScales; ++i) dots_[i].Begin(SetInts(0));
+    } else {
+      constexpr int kShift = Log2(kSign * kBias) + kRaw;
+      dots_[0].Begin(ShiftLeftInts<kShift>(kScales == 1 ? x.template MinusSum<kSign>()
+                                                        : x.template MinusSumLow<kSign>()));
+      if constexpr (kScales == 1) return;
+      dots_[kScales - 1].Begin(ShiftLeftInts<kShift>(x.template MinusSumHigh<kSign>()));
+    }
   }
 
   // values: of the block.
@@ -75,49 +107,60 @@ class BlockDots {
 
   // sum + scale * x.scale * dot (+ offset * x.sum)
   template <int kRaw>
-  NEARFAR_INLINE F32 Finish(const F32 scale[kScales], F32 offset, const ActivationBlock& x,
+  NEARFAR_INLINE F32 Finish(const F32 scale[kScales], F32 offset, const BlockNumbers& x,
                             F32 sum) const {
     for (int i = 0; i < kScales; ++i) {
       I32 whole = dots_[i].Sum();
       if constexpr (kRaw > 0) whole = ShiftRightInts<kRaw>(whole);
-      sum = Fma(ToFloat(whole), Mul(scale[i], Set(x.scale)), sum);
+      sum = Fma(ToFloat(whole), Mul(scale[i], x.Scale()), sum);
     }
-    return Format::kOffset ? Fma(offset, Set(x.sum), sum) : sum;
+    return Format::kOffset ? Fma(offset, x.Sum(), sum) : sum;
   }
 
  private:
   Dot<Format::kBits> dots_[kScales];
 };
 
-template <typename Format, int kHalf>
+// Of kCount groups from `group`.
+template <typename Format, int kHalf, int kCount>
 NEARFAR_INLINE void LoadScales(const typename Format::Tile& tile, int pair, int group,
-                               F32 scale[Format::kScales], F32* offset) {
-  for (int i = 0; i < Format::kScales; ++i) {
-    scale[i] = Format::template Scale<kHalf>(tile, pair, i, group);
-  }
-  if constexpr (Format::kOffset) *offset = Format::template Offset<kHalf>(tile, pair, group);
+                               F32 (&scale)[kCount][Format::kScales], F32 (&offset)[kCount]) {
+  Unroll<Format::kScales>([&](auto i) NEARFAR_LAMBDA_INLINE {
+    F32 each[kCount];
+    Format::template LoadScale<kHalf>(tile, pair, i.value, group, each);
+    for (int g = 0; g < kCount; ++g) scale[g][i.value] = each[g];
+  });
+  if constexpr (Format::kOffset) Format::template LoadOffset<kHalf>(tile, pair, group, offset);
 }
 
-// Writes the sums of rows [row, row + kLanes), those that exist, for one token.
-NEARFAR_INLINE void WriteSums(const MatMulArgs& args, int64_t row, int64_t token, F32 sums) {
-  float* out = args.out + token * args.out_stride + row;
-  const int64_t left = args.rows - row;
-  if (left >= kLanes) {
-    Store(out, args.bias == nullptr ? sums : Add(sums, Load(args.bias + row)));
-    return;
-  }
-  float lanes[kLanes];
-  Store(lanes, sums);
-  for (int64_t r = 0; r < left; ++r) {
-    out[r] = args.bias == nullptr ? lanes[r] : lanes[r] + args.bias[row + r];
-  }
+// to[t * stride + row] = sums (+ bias[row]) for kCount whole groups.
+template <int kCount, int kTokens>
+NEARFAR_INLINE void StoreSums(const F32 (&sums)[kCount][kTokens], const float* bias, float* to,
+                              int64_t stride) {
+  Unroll<kCount>([&](auto g) NEARFAR_LAMBDA_INLINE {
+    Unroll<kTokens>([&](auto t) NEARFAR_LAMBDA_INLINE {
+      const F32 sum = sums[g.value][t.value];
+      Store(to + t.value * stride + g.value * kLanes,
+            bias == nullptr ? sum : Add(sum, Load(bias + g.value * kLanes)));
+    });
+  });
 }
 
-template <int kTokens>
-NEARFAR_INLINE void WriteStrip(const MatMulArgs& args, int64_t row, int64_t token,
-                               const F32 sums[kGroups][kTokens]) {
-  for (int g = 0; g < kGroups; ++g) {
-    for (int t = 0; t < kTokens; ++t) WriteSums(args, row + g * kLanes, token + t, sums[g][t]);
+// Writes the sums of those rows of kCount groups that exist.
+template <int kCount, int kTokens>
+NEARFAR_INLINE void WriteSums(const MatMulArgs& args, int64_t row, int64_t token,
+                              const F32 (&sums)[kCount][kTokens]) {
+  constexpr int64_t kRows = kCount * kLanes;
+  const float* const bias = args.bias == nullptr ? nullptr : args.bias + row;
+  const int64_t rows = args.rows - row, stride = args.out_stride;
+  float* const out = args.out + token * stride + row;
+  if (rows >= kRows) return StoreSums(sums, bias, out, stride);
+  float some[kTokens][kRows];
+  StoreSums(sums, nullptr, some[0], kRows);
+  for (int t = 0; t < kTokens; ++t) {
+    for (int64_t r = 0; r < rows; ++r) {
+      out[t * stride + r] = bias == nullptr ? some[t][r] : some[t][r] + bias[r];
+    }
   }
 }
 
@@ -128,38 +171,51 @@ NEARFAR_INLINE int64_t TilesOfRow(int64_t cols) {
   return (cols + kColumns - 1) / kColumns;
 }
 
-// Adds blocks [kFirst, kEnd) of a pair to the sums of kLanes rows. x: at the pair's first block.
-template <typename Format, int kFirst, int kEnd, int kTokens>
+// Adds blocks [kFirst, kEnd) of a pair to the sums of kCount groups from `group`. x: at the pair's
+// first block.
+template <typename Format, int kFirst, int kEnd, int kCount, int kTokens>
 NEARFAR_INLINE void AddBlocks(const typename Format::Tile& tile, int pair, int group,
-                              const TokenGroup<kTokens>& x, F32 sums[kTokens]) {
-  typename Format::Planes planes[2];
-  BlockDots<Format> dots[2][kTokens];
+                              const TokenGroup<kTokens>& x, F32 (*sums)[kTokens]) {
+  const uint8_t* pieces[2];
+  typename Format::template Planes<kCount> planes[2];
+  BlockNumbers numbers[2][kTokens];
+  BlockDots<Format> dots[2][kCount][kTokens];
   Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
     constexpr int kHalf = decltype(half)::value;
-    planes[kHalf] = Format::template LoadPlanes<kHalf>(tile.pairs[pair], group);
+    pieces[kHalf] = InPiece(Format::template PiecesOf<kHalf>(tile.pairs[pair]), group);
+    Format::template LoadPlanes<kHalf>(tile.pairs[pair], group, &planes[kHalf]);
     for (int t = 0; t < kTokens; ++t) {
-      dots[kHalf][t].template Begin<kRawBits<Format, kHalf>>(x.blocks[t][kHalf]);
+      numbers[kHalf][t] = BlockNumbers(x.blocks[t][kHalf]);
+      for (int g = 0; g < kCount; ++g) {
+        dots[kHalf][g][t].template Begin<kRawBits<Format, kHalf>>(numbers[kHalf][t]);
+      }
     }
   });
   Unroll<kBlockPieces>([&](auto piece) NEARFAR_LAMBDA_INLINE {
-    constexpr int kPiece = decltype(piece)::value;
-    Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
-      constexpr int kHalf = decltype(half)::value;
-      const Pieces pieces = Format::template PiecesOf<kHalf>(tile.pairs[pair]);
-      const Bytes w = Format::template Word<kHalf, (kRawBits<Format, kHalf> > 0), kPiece>(
-          LoadPiece(pieces[kPiece], group), planes[kHalf]);
-      for (int t = 0; t < kTokens; ++t) {
-        dots[kHalf][t].template Add<kPiece>(w, x.values[t] + kHalf * kActivationBlock);
-      }
-    });
+    Bytes packed[2][kCount];
+    LoadPiece(pieces[kFirst], packed[kFirst]);
+    if constexpr (kEnd - kFirst == 2 && !Format::kShared) LoadPiece(pieces[1], packed[1]);
+    for (int g = 0; g < kCount; ++g) {
+      Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
+        constexpr int kHalf = decltype(half)::value;
+        constexpr bool kRaw = kRawBits < Format, kHalf >> 0;
+        const Bytes w = Format::template Word<kHalf, kRaw, piece.value>(
+            packed[Format::kShared ? kFirst : kHalf][g], planes[kHalf], g);
+        for (int t = 0; t < kTokens; ++t) {
+          dots[kHalf][g][t].template Add<piece.value>(w, x.values[t] + kHalf * kActivationBlock);
+        }
+      });
+    }
   });
   Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
     constexpr int kHalf = decltype(half)::value;
-    F32 scale[Format::kScales], offset;
-    LoadScales<Format, kHalf>(tile, pair, group, scale, &offset);
-    for (int t = 0; t < kTokens; ++t) {
-      sums[t] = dots[kHalf][t].template Finish<kRawBits<Format, kHalf>>(
-          scale, offset, x.blocks[t][kHalf], sums[t]);
+    F32 scale[kCount][Format::kScales], offset[kCount];
+    LoadScales<Format, kHalf>(tile, pair, group, scale, offset);
+    for (int g = 0; g < kCount; ++g) {
+      for (int t = 0; t < kTokens; ++t) {
+        sums[g][t] = dots[kHalf][g][t].template Finish<kRawBits<Format, kHalf>>(
+            scale[g], offset[g], numbers[kHalf][t], sums[g][t]);
+      }
     }
   });
 }
@@ -172,18 +228,21 @@ constexpr bool SideBySide(int tokens) {
   return 2 * tokens * Format::kScales <= kMostDots && (Format::kShared || tokens >= 8);
 }
 
-// Adds a pair of blocks to the sums of a strip.
+// Adds a pair of blocks to the sums of a strip. One token's groups are computed together where
+// registers allow, as they share what is read of it.
 template <typename Format, int kTokens>
 NEARFAR_INLINE void AddPair(const typename Format::Tile& tile, int pair,
-                            const TokenGroup<kTokens>& x, F32 sums[kGroups][kTokens]) {
-  for (int g = 0; g < kGroups; ++g) {
+                            const TokenGroup<kTokens>& x, F32 (&sums)[kGroups][kTokens]) {
+  constexpr int kCount = kTokens == 1 ? kTogether<Format::kBits> : 1;
+  Unroll<kGroups / kCount>([&](auto i) NEARFAR_LAMBDA_INLINE {
+    constexpr int kGroup = decltype(i)::value * kCount;
     if constexpr (SideBySide<Format>(kTokens)) {
-      AddBlocks<Format, 0, 2>(tile, pair, g, x, sums[g]);
+      AddBlocks<Format, 0, 2, kCount>(tile, pair, kGroup, x, sums + kGroup);
     } else {
-      AddBlocks<Format, 0, 1>(tile, pair, g, x, sums[g]);
-      AddBlocks<Format, 1, 2>(tile, pair, g, x, sums[g]);
+      AddBlocks<Format, 0, 1, kCount>(tile, pair, kGroup, x, sums + kGroup);
+      AddBlocks<Format, 1, 2, kCount>(tile, pair, kGroup, x, sums + kGroup);
     }
-  }
+  });
 }
 
 // Asks for as many bytes as a pair takes of its tile, some way ahead. Tiles are read from front to
@@ -197,33 +256,44 @@ NEARFAR_INLINE void Prefetch(const typename Format::Tile& tile, int pair) {
   for (int i = 0; i < kPart; i += kLine) __builtin_prefetch(part + i);
 }
 
+// Adds a strip to its sums.
 template <typename Format, int kTokens>
-NEARFAR_NOINLINE void MultiplyDirectly(const MatMulArgs& args, int64_t row, int64_t token) {
-  using Tile = typename Format::Tile;
-  TokenGroup<kTokens> x(args.x, token);
-  F32 sums[kGroups][kTokens];
-  for (int g = 0; g < kGroups; ++g) {
-    for (int t = 0; t < kTokens; ++t) sums[g][t] = Set(0.0f);
-  }
-  const Tile* tile =
-      reinterpret_cast<const Tile*>(args.weights + row / kStripRows * args.weight_stride);
-  const Tile* const end = tile + TilesOfRow<Format>(args.cols);
-  for (; tile != end; ++tile) {
+NEARFAR_INLINE void AddStrip(const typename Format::Tile* tile, int64_t tiles,
+                             TokenGroup<kTokens> x, F32 (&sums)[kGroups][kTokens]) {
+  const typename Format::Tile* const end = tile + tiles;
+  do {
     for (int pair = 0; pair < Format::kPairs; ++pair) {
       if constexpr (kTokens >= kLeastPrefetch) Prefetch<Format>(*tile, pair);
-      AddPair<Format, kTokens>(*tile, pair, x, sums);
+      AddPair<Format>(*tile, pair, x, sums);
       x.Advance(2);
     }
+  } while (++tile != end);  // a row has a tile: a check before the first would cost registers
+}
+
+// The strips of rows [begin, end), for kTokens tokens.
+template <typename Format, int kTokens>
+NEARFAR_NOINLINE void MultiplyDirectly(const MatMulArgs& args, int64_t begin, int64_t end,
+                                       int64_t token) {
+  using Tile = typename Format::Tile;
+  const int64_t tiles = TilesOfRow<Format>(args.cols);
+  const uint8_t* strip = args.weights + begin / kStripRows * args.weight_stride;
+  for (int64_t row = begin; row < end; row += kStripRows, strip += args.weight_stride) {
+    F32 sums[kGroups][kTokens];
+    for (int g = 0; g < kGroups; ++g) {
+      for (int t = 0; t < kTokens; ++t) sums[g][t] = Set(0.0f);
+    }
+    AddStrip<Format>(reinterpret_cast<const Tile*>(strip), tiles,
+                     TokenGroup<kTokens>(args.x, token), sums);
+    WriteSums(args, row, token, sums);
   }
-  WriteStrip<kTokens>(args, row, token, sums);
 }
 
 // A decoded block of kLanes rows.
 template <typename Format>
 struct DecodedGroup {
   Bytes w[kBlockPieces];
-  F32 scale[Format::kScales];
-  F32 offset;
+  F32 scale[1][Format::kScales];
+  F32 offset[1];
 };
 
 // Puts every block of a strip into a panel.
@@ -239,13 +309,17 @@ NEARFAR_NOINLINE void DecodeStrip(const MatMulArgs& args, int64_t row, const Pan
       Unroll<2>([&](auto half) NEARFAR_LAMBDA_INLINE {
         for (int g = 0; g < kGroups; ++g) {
           DecodedGroup<Format> group;
-          const Pieces pieces = Format::template PiecesOf<half.value>(tile->pairs[pair]);
-          const auto planes = Format::template LoadPlanes<half.value>(tile->pairs[pair], g);
+          const uint8_t* pieces =
+              InPiece(Format::template PiecesOf<half.value>(tile->pairs[pair]), g);
+          typename Format::template Planes<1> planes;
+          Format::template LoadPlanes<half.value>(tile->pairs[pair], g, &planes);
           Unroll<kBlockPieces>([&](auto i) NEARFAR_LAMBDA_INLINE {
-            group.w[i.value] = Format::template Word<half.value, false, i.value>(
-                LoadPiece(pieces[i.value], g), planes);
+            Bytes packed[1];
+            LoadPiece(pieces, packed);
+            group.w[i.value] =
+                Format::template Word<half.value, false, i.value>(packed[0], planes, 0);
           });
-          LoadScales<Format, half.value>(*tile, pair, g, group.scale, &group.offset);
+          LoadScales<Format, half.value>(*tile, pair, g, group.scale, group.offset);
           panel.Put(block + half.value, g, group);
         }
       });
@@ -266,22 +340,21 @@ NEARFAR_NOINLINE void MultiplyPanel(const MatMulArgs& args, const DecodedGroup<F
     Unroll<kGroups>([&](auto g) NEARFAR_LAMBDA_INLINE {
       const DecodedGroup<Format> group = panel[b * kGroups + g.value];
       Unroll<kTokens>([&](auto t) NEARFAR_LAMBDA_INLINE {
-        const ActivationBlock& block = x.blocks[t.value][b];
+        const BlockNumbers block(x.blocks[t.value][b]);
         BlockDots<Format> dots;
         dots.template Begin<0>(block);
         Unroll<kBlockPieces>([&](auto i) NEARFAR_LAMBDA_INLINE {
           dots.template Add<i.value>(group.w[i.value], x.values[t.value] + b * kActivationBlock);
         });
         sums[g.value][t.value] =
-            dots.template Finish<0>(group.scale, group.offset, block, sums[g.value][t.value]);
+            dots.template Finish<0>(group.scale[0], group.offset[0], block, sums[g.value][t.value]);
       });
     });
   }
-  WriteStrip<kTokens>(args, row, token, sums);
+  WriteSums(args, row, token, sums);
 }
 
-// Calls function(first token, Constant<count>()) for tiles of kTokenTile tokens and for what is
-// left.
+// Calls function(first token, Constant<count>()) for tiles of kTokenTile tokens and for the rest.
 template <typename Function>
 NEARFAR_INLINE void ForTokenTiles(int64_t tokens, Function function) {
   int64_t token = 0;
@@ -329,6 +402,17 @@ class RowPanel {
   DecodedGroup<Format>* groups_;  // [blocks, kGroups]
 };
 
+// Each strip for all tokens, while it is in the cache.
+template <typename Format>
+void MultiplyAllDirectly(const MatMulArgs& args) {
+  const int64_t step = args.x.tokens <= kTokenTile ? args.rows : kStripRows;
+  for (int64_t row = 0; row < args.rows; row += step) {
+    ForTokenTiles(args.x.tokens, [&](int64_t token, auto count) {
+      MultiplyDirectly<Format, decltype(count)::value>(args, row, row + step, token);
+    });
+  }
+}
+
 template <typename Format, typename Panel>
 void MultiplyByPanel(const MatMulArgs& args) {
   Panel panel(args);
@@ -345,11 +429,7 @@ template <typename Format, template <typename> class Panel>
 void MatMulPacked(const MatMulArgs& args) {
   constexpr int64_t kMostDirect = kMostDirectTokens<Format::kScales>;
   if (args.x.tokens <= kMostDirect) {
-    for (int64_t row = 0; row < args.rows; row += kStripRows) {
-      ForTokenTiles(args.x.tokens, [&](int64_t token, auto count) {
-        MultiplyDirectly<Format, decltype(count)::value>(args, row, token);
-      });
-    }
+    MultiplyAllDirectly<Format>(args);
   } else if constexpr (kMostDirect != INT64_MAX) {
     MultiplyByPanel<Format, Panel<Format>>(args);
   }

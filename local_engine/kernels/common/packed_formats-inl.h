@@ -8,14 +8,15 @@
 //   kBias     zero or a power of two
 //   kScales   one scale for the 32 columns of a block, or one for each 16
 //   kOffset   whether there is an offset
-//   PiecesOf  eight pieces, of both blocks of a pair where kShared
-//   Planes    a block's bits that stand elsewhere; LoadPlanes
+//   PiecesOf  the first of eight pieces, of both blocks of a pair where kShared
+//   Planes    a block's bits that stand elsewhere, of kCount groups; LoadPlanes
 //   Word      the w of columns 4 * kPiece .. 4 * kPiece + 3 of a block, of its piece and planes.
 //   kRaw
 //             lets the nibbles of a second block be 2^kRawHighBits times what they are, where that
 //             is cheaper.
-//   Scale, Offset
-// `kHalf` says which block of the pair, `group` which kLanes rows of the strip.
+//   LoadScale, LoadOffset   of kCount groups
+// `kHalf` says which block of the pair, `group` which kLanes rows of the strip, the first of kCount
+// such groups.
 // Include after a simd.h. Held by tests/local_engine/kernels/matmul_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_PACKED_FORMATS_INL_H_
@@ -31,32 +32,69 @@ namespace {
 static_assert(kStripRows % kLanes == 0);
 constexpr int kGroups = kStripRows / kLanes;
 
-NEARFAR_INLINE Bytes LoadPiece(const uint8_t* piece, int group) {
-  return LoadBytes(piece + 4 * kLanes * group);
+// Groups that are computed side by side, and so share what is read of the activations: as many as
+// Dot says that there are registers for.
+template <int kBits>
+constexpr int Together() {
+  if constexpr (requires { Dot<kBits>::kTogether; }) return Dot<kBits>::kTogether;
+  return 1;
 }
-NEARFAR_INLINE F32 LoadHalves(const uint16_t rows[kStripRows], int group) {
-  return LoadHalf(rows + kLanes * group);
+template <int kBits>
+constexpr int kTogether = Together<kBits>();
+
+// What follows is of kCount groups that lie together. A simd.h may bring faster ones for a count of
+// its own.
+
+// Of a piece; then `from` is at the next one.
+template <int kCount>
+NEARFAR_INLINE void LoadPiece(const uint8_t*& from, Bytes (&to)[kCount]) {
+  for (int i = 0; i < kCount; ++i) to[i] = LoadBytes(from + 4 * kLanes * i);
+  from += kPieceBytes;
+}
+template <int kCount>
+NEARFAR_INLINE void LoadEachHalf(const uint16_t* from, F32 (&to)[kCount]) {
+  for (int i = 0; i < kCount; ++i) to[i] = LoadHalf(from + kLanes * i);
+}
+template <int kCount>
+NEARFAR_INLINE void FromEachUnsigned8(const uint8_t* from, F32 (&to)[kCount]) {
+  for (int i = 0; i < kCount; ++i) to[i] = FromUnsigned8(from + kLanes * i);
+}
+template <int kCount>
+NEARFAR_INLINE void FromEachSigned8(const int8_t* from, F32 (&to)[kCount]) {
+  for (int i = 0; i < kCount; ++i) to[i] = FromSigned8(from + kLanes * i);
 }
 
-// Eight pieces.
-using Pieces = const uint8_t (*)[kPieceBytes];
+template <int kCount>
+NEARFAR_INLINE void MulEach(const F32 (&by)[kCount], F32 (&x)[kCount]) {
+  for (int i = 0; i < kCount; ++i) x[i] = Mul(by[i], x[i]);
+}
+
+// Where a group begins in the first of some pieces.
+NEARFAR_INLINE const uint8_t* InPiece(const uint8_t* piece, int group) {
+  return piece + 4 * kLanes * group;
+}
+
+template <int kCount>
+NEARFAR_INLINE void LoadPlane(const uint8_t* plane, int group, Bytes (&to)[kCount]) {
+  const uint8_t* from = InPiece(plane, group);
+  LoadPiece(from, to);
+}
 
 // ---- Where the bits are.
 
 struct FourBits {
   static constexpr int kBits = 4;
   static constexpr bool kShared = true, kRawHalves = true;
+  template <int kCount>
   struct Planes {};
   template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const PairOfFour& pair) {
-    return pair.quants.pieces;
+  static NEARFAR_INLINE const uint8_t* PiecesOf(const PairOfFour& pair) {
+    return pair.quants.pieces[0];
   }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const PairOfFour&, int) {
-    return {};
-  }
-  template <int kHalf, bool kRaw, int kPiece>
-  static NEARFAR_INLINE Bytes Word(Bytes packed, Planes) {
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadPlanes(const PairOfFour&, int, Planes<kCount>*) {}
+  template <int kHalf, bool kRaw, int kPiece, int kCount>
+  static NEARFAR_INLINE Bytes Word(Bytes packed, const Planes<kCount>&, int) {
     if constexpr (kHalf == 0) return LowNibbles(packed);
     if constexpr (kRaw) return RawHighNibbles(packed);
     return HighNibbles(packed);
@@ -66,58 +104,59 @@ struct FourBits {
 struct FiveBits {
   static constexpr int kBits = 5;
   static constexpr bool kShared = true, kRawHalves = false;
+  template <int kCount>
   struct Planes {
-    Bytes fifth;
+    Bytes fifth[kCount];
   };
   template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const PairOfFive& pair) {
-    return pair.quants.pieces;
+  static NEARFAR_INLINE const uint8_t* PiecesOf(const PairOfFive& pair) {
+    return pair.quants.pieces[0];
   }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const PairOfFive& pair, int group) {
-    return {LoadPiece(pair.fifth[kHalf].bytes, group)};
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadPlanes(const PairOfFive& pair, int group, Planes<kCount>* planes) {
+    LoadPlane(pair.fifth[kHalf].bytes, group, planes->fifth);
   }
-  template <int kHalf, bool kRaw, int kPiece>
-  static NEARFAR_INLINE Bytes Word(Bytes packed, Planes planes) {
-    return WithFifthBit<kPiece, kHalf == 1>(packed, planes.fifth);
+  template <int kHalf, bool kRaw, int kPiece, int kCount>
+  static NEARFAR_INLINE Bytes Word(Bytes packed, const Planes<kCount>& planes, int i) {
+    return WithFifthBit<kPiece, kHalf == 1>(packed, planes.fifth[i]);
   }
 };
 
 struct SixBits {
   static constexpr int kBits = 6;
   static constexpr bool kShared = true, kRawHalves = false;
+  template <int kCount>
   struct Planes {
-    Bytes halves[2];
+    Bytes halves[2][kCount];
   };
   template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const PairOfSix& pair) {
-    return pair.quants.pieces;
+  static NEARFAR_INLINE const uint8_t* PiecesOf(const PairOfSix& pair) {
+    return pair.quants.pieces[0];
   }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const PairOfSix& pair, int group) {
-    const UpperBits& upper = pair.upper[kHalf];
-    return {{LoadPiece(upper.halves[0], group), LoadPiece(upper.halves[1], group)}};
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadPlanes(const PairOfSix& pair, int group, Planes<kCount>* planes) {
+    LoadPlane(pair.upper[kHalf].halves[0], group, planes->halves[0]);
+    LoadPlane(pair.upper[kHalf].halves[1], group, planes->halves[1]);
   }
-  template <int kHalf, bool kRaw, int kPiece>
-  static NEARFAR_INLINE Bytes Word(Bytes packed, Planes planes) {
-    return WithUpperBits<kPiece % 4, kHalf == 1>(packed, planes.halves[kPiece / 4]);
+  template <int kHalf, bool kRaw, int kPiece, int kCount>
+  static NEARFAR_INLINE Bytes Word(Bytes packed, const Planes<kCount>& planes, int i) {
+    return WithUpperBits<kPiece % 4, kHalf == 1>(packed, planes.halves[kPiece / 4][i]);
   }
 };
 
 struct EightBits {
   static constexpr int kBits = 8;
   static constexpr bool kShared = false, kRawHalves = false;
+  template <int kCount>
   struct Planes {};
   template <int kHalf>
-  static NEARFAR_INLINE Pieces PiecesOf(const PairOfEight& pair) {
-    return pair.pieces[kHalf];
+  static NEARFAR_INLINE const uint8_t* PiecesOf(const PairOfEight& pair) {
+    return pair.pieces[kHalf][0];
   }
-  template <int kHalf>
-  static NEARFAR_INLINE Planes LoadPlanes(const PairOfEight&, int) {
-    return {};
-  }
-  template <int kHalf, bool kRaw, int kPiece>
-  static NEARFAR_INLINE Bytes Word(Bytes packed, Planes) {
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadPlanes(const PairOfEight&, int, Planes<kCount>*) {}
+  template <int kHalf, bool kRaw, int kPiece, int kCount>
+  static NEARFAR_INLINE Bytes Word(Bytes packed, const Planes<kCount>&, int) {
     return FromSigned(packed);
   }
 };
@@ -128,13 +167,13 @@ template <typename TileT>
 struct SmallScales {
   using Tile = TileT;
   static constexpr int kPairs = 1, kScales = 1;
-  template <int kHalf>
-  static NEARFAR_INLINE F32 Scale(const Tile& tile, int, int, int group) {
-    return LoadHalves(tile.d[kHalf], group);
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadScale(const Tile& tile, int, int, int group, F32 (&to)[kCount]) {
+    LoadEachHalf(tile.d[kHalf] + kLanes * group, to);
   }
-  template <int kHalf>
-  static NEARFAR_INLINE F32 Offset(const Tile& tile, int, int group) {
-    return LoadHalves(tile.m[kHalf], group);
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadOffset(const Tile& tile, int, int group, F32 (&to)[kCount]) {
+    LoadEachHalf(tile.m[kHalf] + kLanes * group, to);
   }
 };
 
@@ -166,15 +205,24 @@ struct AffineScales {
   using Tile = TileT;
   static constexpr int kPairs = 4, kScales = 1;
   static constexpr bool kOffset = true;
-  template <int kHalf>
-  static NEARFAR_INLINE F32 Scale(const Tile& tile, int pair, int, int group) {
-    return Mul(LoadHalves(tile.d, group),
-               FromUnsigned8(tile.scales[2 * pair + kHalf] + kLanes * group));
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadScale(const Tile& tile, int pair, int, int group,
+                                       F32 (&to)[kCount]) {
+    LoadProduct(tile.d, tile.scales[2 * pair + kHalf], group, to);
   }
-  template <int kHalf>
-  static NEARFAR_INLINE F32 Offset(const Tile& tile, int pair, int group) {
-    return Mul(LoadHalves(tile.minus_dmin, group),
-               FromUnsigned8(tile.offsets[2 * pair + kHalf] + kLanes * group));
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadOffset(const Tile& tile, int pair, int group, F32 (&to)[kCount]) {
+    LoadProduct(tile.minus_dmin, tile.offsets[2 * pair + kHalf], group, to);
+  }
+
+ private:
+  template <int kCount>
+  static NEARFAR_INLINE void LoadProduct(const uint16_t* halves, const uint8_t* bytes, int group,
+                                         F32 (&to)[kCount]) {
+    F32 super[kCount];
+    LoadEachHalf(halves + kLanes * group, super);
+    FromEachUnsigned8(bytes + kLanes * group, to);
+    MulEach(super, to);
   }
 };
 
@@ -190,10 +238,13 @@ struct Q6_K : SixBits {
   using Tile = TileQ6_K;
   static constexpr int kPairs = 4, kScales = 2, kBias = 32;
   static constexpr bool kOffset = false;
-  template <int kHalf>
-  static NEARFAR_INLINE F32 Scale(const Tile& tile, int pair, int sixteen, int group) {
-    return Mul(LoadHalves(tile.d, group),
-               FromSigned8(tile.scales[4 * pair + 2 * kHalf + sixteen] + kLanes * group));
+  template <int kHalf, int kCount>
+  static NEARFAR_INLINE void LoadScale(const Tile& tile, int pair, int sixteen, int group,
+                                       F32 (&to)[kCount]) {
+    F32 super[kCount];
+    LoadEachHalf(tile.d + kLanes * group, super);
+    FromEachSigned8(tile.scales[4 * pair + 2 * kHalf + sixteen] + kLanes * group, to);
+    MulEach(super, to);
   }
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "local_engine/kernels/common/inline.h"
+#include "local_engine/kernels/kernel_table.h"
 
 namespace nearfar::kernels {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 constexpr int kLanes = 4;
 constexpr int kQueryRows = 4;
 constexpr int kTokenTile = 4;
-constexpr int kMostDots = 16;
+constexpr int kMostDots = 8;
 constexpr int kLeastPrefetch = 2;
 template <int kScales>
 constexpr int64_t kMostDirectTokens = 8;
@@ -154,6 +155,76 @@ NEARFAR_INLINE F32 FromSigned8(const int8_t* from) {
   const int8x8_t bytes = vreinterpret_s8_u32(vdup_n_u32(LoadFour(from)));
   return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))))};
 }
+
+// ---- two or four groups of rows that lie together ---------------------------------------------
+
+NEARFAR_INLINE void LoadTwoHalves(const uint16_t* from, F32* low, F32* high) {
+  const float16x8_t halves = vreinterpretq_f16_u16(vld1q_u16(from));
+  *low = {vcvt_f32_f16(vget_low_f16(halves))};
+  *high = {vcvt_high_f32_f16(halves)};
+}
+NEARFAR_INLINE void LoadEachHalf(const uint16_t* from, F32 (&to)[2]) {
+  LoadTwoHalves(from, &to[0], &to[1]);
+}
+NEARFAR_INLINE void LoadEachHalf(const uint16_t* from, F32 (&to)[4]) {
+  LoadTwoHalves(from, &to[0], &to[1]);
+  LoadTwoHalves(from + 2 * kLanes, &to[2], &to[3]);
+}
+
+NEARFAR_INLINE void WidenUnsigned8(uint8x8_t bytes, F32* low, F32* high) {
+  const uint16x8_t words = vmovl_u8(bytes);
+  *low = {vcvtq_f32_u32(vmovl_u16(vget_low_u16(words)))};
+  *high = {vcvtq_f32_u32(vmovl_high_u16(words))};
+}
+NEARFAR_INLINE void FromEachUnsigned8(const uint8_t* from, F32 (&to)[2]) {
+  WidenUnsigned8(vld1_u8(from), &to[0], &to[1]);
+}
+NEARFAR_INLINE void FromEachUnsigned8(const uint8_t* from, F32 (&to)[4]) {
+  const uint8x16_t bytes = vld1q_u8(from);
+  WidenUnsigned8(vget_low_u8(bytes), &to[0], &to[1]);
+  WidenUnsigned8(vget_high_u8(bytes), &to[2], &to[3]);
+}
+NEARFAR_INLINE void FromEachSigned8(const int8_t* from, F32 (&to)[2]) {
+  const int16x8_t words = vmovl_s8(vld1_s8(from));
+  to[0] = {vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)))};
+  to[1] = {vcvtq_f32_s32(vmovl_high_s16(words))};
+}
+
+// ---- activations ------------------------------------------------------------------------------
+
+// One load for all numbers of a block: a product by one lane of a register costs no more than any.
+#define NEARFAR_KERNELS_OWN_NUMBERS
+class BlockNumbers {
+ public:
+  BlockNumbers() = default;
+  NEARFAR_INLINE explicit BlockNumbers(const ActivationBlock& x)
+      : x_(vreinterpretq_f32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(&x)))) {}
+  NEARFAR_INLINE F32 Scale() const { return {vdupq_laneq_f32(x_, 0)}; }
+  NEARFAR_INLINE F32 Sum() const { return {vdupq_laneq_f32(x_, 1)}; }
+  template <int kSign>
+  NEARFAR_INLINE I32 MinusSum() const {
+    return Signed<kSign>(All());
+  }
+  template <int kSign>
+  NEARFAR_INLINE I32 MinusSumLow() const {
+    return Signed<kSign>(Low());
+  }
+  template <int kSign>
+  NEARFAR_INLINE I32 MinusSumHigh() const {
+    return Signed<kSign>(vsubq_s32(All(), Low()));
+  }
+
+ private:
+  static_assert(sizeof(ActivationBlock) == 16);
+  NEARFAR_INLINE int32x4_t All() const { return vdupq_laneq_s32(vreinterpretq_s32_f32(x_), 2); }
+  NEARFAR_INLINE int32x4_t Low() const { return vdupq_laneq_s32(vreinterpretq_s32_f32(x_), 3); }
+  template <int kSign>
+  static NEARFAR_INLINE I32 Signed(int32x4_t x) {
+    return {kSign < 0 ? vnegq_s32(x) : x};
+  }
+
+  float32x4_t x_;
+};
 
 #ifndef NEARFAR_KERNELS_OWN_DOT
 

@@ -15,6 +15,10 @@ constexpr int kDotChains = 16;
 template <int kBits>
 class Dot {
  public:
+  // A sum is one register, so there is room for four groups, or for two beside the planes of five
+  // and six bits.
+  static constexpr int kTogether = kBits == 5 || kBits == 6 ? 2 : 4;
+
   NEARFAR_INLINE void Begin(I32 start) { sum_ = start.v; }
   template <int kPiece>
   NEARFAR_INLINE void Add(Bytes w, const int8_t* a) {
@@ -26,6 +30,15 @@ class Dot {
  private:
   int32x4_t sum_;
 };
+
+// One instruction loads all four groups and moves the pointer; the empty assembly keeps the
+// compiler from making places of it that each need an instruction of their own.
+NEARFAR_INLINE void LoadPiece(const uint8_t*& from, Bytes (&to)[4]) {
+  const uint8x16x4_t four = vld1q_u8_x4(from);
+  for (int i = 0; i < 4; ++i) to[i] = {four.val[i]};
+  from += sizeof(four);
+  __asm__("" : "+r"(from));
+}
 
 }  // namespace
 }  // namespace nearfar::kernels
