@@ -6,6 +6,7 @@
 #include <cpuid.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #endif
 
 namespace nearfar {
@@ -51,6 +52,13 @@ CpuFeatures Ask() {
 
 #elif defined(__aarch64__) && defined(__linux__)
 
+// Bytes of an SVE vector, for a CPU that has them.
+int SveBytes() {
+  constexpr int kGetVectorLength = 51, kLengthMask = 0xffff;  // PR_SVE_GET_VL, PR_SVE_VL_LEN_MASK
+  const int answer = prctl(kGetVectorLength);
+  return answer < 0 ? 0 : answer & kLengthMask;
+}
+
 // Bits of AT_HWCAP and AT_HWCAP2 as in Linux, arch/arm64/include/uapi/asm/hwcap.h.
 CpuFeatures Ask() {
   const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
@@ -58,7 +66,9 @@ CpuFeatures Ask() {
   cpu.neon = (first >> 1 & 1) != 0;
   cpu.dotprod = (first >> 20 & 1) != 0;
   cpu.sve = (first >> 22 & 1) != 0;
+  cpu.sve256 = cpu.sve && SveBytes() == 256 / 8;
   cpu.sve2 = (second >> 1 & 1) != 0;
+  cpu.sve_i8mm = (second >> 9 & 1) != 0;
   cpu.i8mm = (second >> 13 & 1) != 0;
   return cpu;
 }
@@ -88,6 +98,7 @@ std::string Describe(const CpuFeatures& cpu) {
       {cpu.avx512vl, "avx512vl"}, {cpu.avx512_vnni, "avx512_vnni"},
       {cpu.neon, "neon"},         {cpu.dotprod, "dotprod"},
       {cpu.i8mm, "i8mm"},         {cpu.sve, "sve"},
+      {cpu.sve256, "sve256"},     {cpu.sve_i8mm, "sve_i8mm"},
       {cpu.sve2, "sve2"},
   };
   std::string names;

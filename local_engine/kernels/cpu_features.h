@@ -25,6 +25,8 @@ struct CpuFeatures {
   bool dotprod = false;
   bool i8mm = false;
   bool sve = false;
+  bool sve256 = false;  // its vectors are 256 bits long, as the operating system gives them to us
+  bool sve_i8mm = false;
   bool sve2 = false;
 };
 

@@ -26,6 +26,10 @@ constexpr KernelChoice kChoices[] = {
     {&kAvx2Kernels, "avx2 fma f16c",
      [](const CpuFeatures& cpu) { return cpu.avx2 && cpu.fma && cpu.f16c; }, true},
 #elif defined(__aarch64__)
+    {&kSve256Kernels, "sve sve256 sve_i8mm",
+     [](const CpuFeatures& cpu) { return cpu.sve && cpu.sve256 && cpu.sve_i8mm; }, true},
+    {&kNeonI8mmKernels, "neon dotprod i8mm",
+     [](const CpuFeatures& cpu) { return cpu.neon && cpu.dotprod && cpu.i8mm; }, true},
     {&kNeonDotprodKernels, "neon dotprod",
      [](const CpuFeatures& cpu) { return cpu.neon && cpu.dotprod; }, true},
     {&kNeonKernels, "neon", [](const CpuFeatures& cpu) { return cpu.neon; }, true},

@@ -17,6 +17,8 @@ extern const KernelTable kAvx512VnniKernels;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonKernels;
 extern const KernelTable kNeonDotprodKernels;
+extern const KernelTable kNeonI8mmKernels;
+extern const KernelTable kSve256Kernels;
 #endif
 
 }  // namespace nearfar

@@ -95,6 +95,18 @@ TEST_F(DispatchTest, EachFeatureIsNeeded) {
   EXPECT_FALSE(SelectKernels("neon_dotprod", cpu).ok());
   cpu.dotprod = true;
   EXPECT_EQ(*SelectKernels("", cpu), &kNeonDotprodKernels);
+  EXPECT_FALSE(SelectKernels("neon_i8mm", cpu).ok());
+  cpu.i8mm = true;
+  EXPECT_EQ(*SelectKernels("", cpu), &kNeonI8mmKernels);
+  cpu.sve = cpu.sve256 = cpu.sve_i8mm = true;
+  EXPECT_EQ(*SelectKernels("", cpu), &kSve256Kernels);
+  for (bool CpuFeatures::*feature :
+       {&CpuFeatures::sve, &CpuFeatures::sve256, &CpuFeatures::sve_i8mm}) {
+    CpuFeatures less = cpu;
+    less.*feature = false;
+    EXPECT_EQ(*SelectKernels("", less), &kNeonI8mmKernels);
+    EXPECT_FALSE(SelectKernels("sve256", less).ok());
+  }
 #else
   GTEST_SKIP() << "only the portable tables are built for this architecture";
 #endif
