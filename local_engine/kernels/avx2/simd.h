@@ -224,4 +224,6 @@ class Dot {
 }  // namespace
 }  // namespace nearfar::kernels
 
+#include "local_engine/kernels/common/multipliers-inl.h"
+
 #endif  // NEARFAR_LOCAL_ENGINE_KERNELS_AVX2_SIMD_H_

@@ -207,4 +207,6 @@ class Dot {
 }  // namespace
 }  // namespace nearfar::kernels
 
+#include "local_engine/kernels/common/multipliers-inl.h"
+
 #endif  // NEARFAR_LOCAL_ENGINE_KERNELS_AVX512_VNNI_SIMD_H_

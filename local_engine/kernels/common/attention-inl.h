@@ -92,8 +92,21 @@ NEARFAR_INLINE void ScoreVectors(const float* const* queries, int first, int64_t
     columns[v] = keys + position / kKeyGroup * kKeyGroup * head_width + position % kKeyGroup;
     for (int r = 0; r < kRows; ++r) sums[v][r] = Set(0.0f);
   }
-  for (int64_t d = 0; d < head_width; ++d) {
-    for (int v = 0; v < kVectors; v += 2) AskAhead(columns[0] + (d * kVectors + v) * kLanes);
+  int64_t d = 0;
+  for (; d + kMultipliers <= head_width; d += kMultipliers) {
+    Multipliers query[kRows];
+    for (int r = 0; r < kRows; ++r) query[r] = LoadMultipliers(queries[r] + d);
+    Unroll<kMultipliers>([&](auto i) NEARFAR_LAMBDA_INLINE {
+      for (int v = 0; v < kVectors; v += 2) {
+        AskAhead(columns[0] + ((d + i.value) * kVectors + v) * kLanes);
+      }
+      for (int v = 0; v < kVectors; ++v) {
+        const F32 key = LoadNumbers(columns[v] + (d + i.value) * kKeyGroup);
+        for (int r = 0; r < kRows; ++r) sums[v][r] = FmaBy<i.value>(query[r], key, sums[v][r]);
+      }
+    });
+  }
+  for (; d < head_width; ++d) {
     for (int v = 0; v < kVectors; ++v) {
       const F32 key = LoadNumbers(columns[v] + d * kKeyGroup);
       for (int r = 0; r < kRows; ++r) sums[v][r] = Fma(Set(queries[r][d]), key, sums[v][r]);
@@ -148,8 +161,22 @@ NEARFAR_INLINE void AddColumns(float* const* states, const float* const* weights
       sums[r][v] = Load(states[r] + kAttentionStateHead + d + v * kLanes);
     }
   }
-  for (int i = begin; i < end; ++i) {
-    for (int v = 0; v < kWide; v += 2) AskAhead(values + i * width + d + v * kLanes);
+  int i = begin;
+  for (; i + kMultipliers <= end; i += kMultipliers) {
+    Multipliers weight[kRows];
+    for (int r = 0; r < kRows; ++r) weight[r] = LoadMultipliers(weights[r] + i);
+    Unroll<kMultipliers>([&](auto k) NEARFAR_LAMBDA_INLINE {
+      const Number* at = values + (i + k.value) * width + d;
+      for (int v = 0; v < kWide; v += 2) AskAhead(at + v * kLanes);
+      F32 value[kWide];
+      for (int v = 0; v < kWide; ++v) value[v] = LoadNumbers(at + v * kLanes);
+      for (int r = 0; r < kRows; ++r) {
+        for (int v = 0; v < kWide; ++v)
+          sums[r][v] = FmaBy<k.value>(weight[r], value[v], sums[r][v]);
+      }
+    });
+  }
+  for (; i < end; ++i) {
     F32 value[kWide];
     for (int v = 0; v < kWide; ++v) value[v] = LoadNumbers(values + i * width + d + v * kLanes);
     for (int r = 0; r < kRows; ++r) {

@@ -15,7 +15,7 @@ namespace nearfar::kernels {
 namespace {
 
 constexpr int kLanes = 4;
-constexpr int kQueryRows = 4;
+constexpr int kQueryRows = 8;
 constexpr int kTokenTile = 4;
 constexpr int kMostDots = 8;
 constexpr int kLeastPrefetch = 2;
@@ -39,6 +39,15 @@ NEARFAR_INLINE F32 Sub(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
 NEARFAR_INLINE F32 Mul(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }
 NEARFAR_INLINE F32 Div(F32 a, F32 b) { return {vdivq_f32(a.v, b.v)}; }
 NEARFAR_INLINE F32 Fma(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+constexpr int kMultipliers = 4;
+struct Multipliers {
+  float32x4_t v;
+};
+NEARFAR_INLINE Multipliers LoadMultipliers(const float* from) { return {vld1q_f32(from)}; }
+template <int kWhich>
+NEARFAR_INLINE F32 FmaBy(Multipliers a, F32 b, F32 c) {
+  return {vfmaq_laneq_f32(c.v, b.v, a.v, kWhich)};
+}
 NEARFAR_INLINE F32 Max(F32 a, F32 b) { return {vmaxq_f32(a.v, b.v)}; }
 NEARFAR_INLINE F32 Min(F32 a, F32 b) { return {vminq_f32(a.v, b.v)}; }
 NEARFAR_INLINE F32 Abs(F32 a) { return {vabsq_f32(a.v)}; }

@@ -74,6 +74,7 @@ NEARFAR_INLINE F32 Div(F32 a, F32 b) {
 NEARFAR_INLINE F32 Fma(F32 a, F32 b, F32 c) {
   return ForLanes([&](int i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
 }
+// kMultipliers, Multipliers, FmaBy: common/multipliers-inl.h.
 // Of Max and Min, where an operand is no number: the second (x86 and here), or no number (NEON).
 NEARFAR_INLINE F32 Max(F32 a, F32 b) {
   return ForLanes([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
@@ -302,5 +303,7 @@ class Dot {
 
 }  // namespace
 }  // namespace nearfar::kernels
+
+#include "local_engine/kernels/common/multipliers-inl.h"
 
 #endif  // NEARFAR_LOCAL_ENGINE_KERNELS_SCALAR_SIMD_H_
