@@ -35,6 +35,7 @@ heading() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
 # What could not run is one line for people and one count in the total.
 skip() { echo "SKIPPED: $1: $2"; echo "skip	$1	$2" >>"$results/extra.tsv"; }
 fail() { echo "FAILED: $1: $2"; echo "fail	$1	$2" >>"$results/extra.tsv"; }
+pass() { echo "pass	$1	" >>"$results/extra.tsv"; }
 
 # run_tests LABEL BUILD_FOLDER [ctest arguments]: one ctest run whose results are kept under LABEL.
 run_tests() {
@@ -58,6 +59,42 @@ run_tests() {
   return $code
 }
 
+# engine_programs PATTERN: folder and path of the engine's native test programs of such names, but
+# those that are too slow under emulation.
+engine_programs() {
+  ctest --test-dir build/dev --show-only=json-v1 -R "$1" -LE 'native|long' | python3 -c '
+import json, sys
+for test in json.load(sys.stdin)["tests"]:
+    program = test.get("command", [""])[0]
+    if "/tests/local_engine/" not in program: continue
+    folder = [p["value"] for p in test["properties"] if p["name"] == "WORKING_DIRECTORY"]
+    print(folder[0], program)'
+}
+
+# under_x86_qemu PATTERN CPU...: those programs on x86 CPUs that lack what this machine has.
+under_x86_qemu() {
+  local pattern=$1 cpu folder program name log
+  shift
+  if [ "$(uname -m)" != x86_64 ] || ! command -v qemu-x86_64 >/dev/null; then
+    skip "older x86" "this is no x86-64 machine, or qemu-x86_64 is not installed"
+    return
+  fi
+  for cpu in "$@"; do
+    heading "tests, native under qemu-x86_64 -cpu $cpu"
+    while read -r folder program; do
+      name=${program##*/}
+      [[ $name =~ $filter ]] || continue
+      log=$PWD/$results/$name-$cpu.log
+      if (cd "$folder" && timeout 900 qemu-x86_64 -cpu "$cpu" "$program") >"$log" 2>&1 </dev/null; then
+        pass "$name on $cpu"
+      else
+        grep -E '^\[  FAILED  \]|Failure$|signal' "$log" | head -n 20
+        fail "$name on $cpu" "see $log"
+      fi
+    done < <(engine_programs "$pattern")
+  done
+}
+
 heading "setup"
 scripts/setup.sh || exit $?
 
@@ -70,17 +107,25 @@ heading "build, native (preset dev)"
 if scripts/build.sh dev; then
   heading "tests, native"
   run_tests native build/dev
+  # Nehalem has no AVX, Haswell has AVX2 and nothing later.
+  if $long; then
+    under_x86_qemu . Nehalem Haswell
+  else
+    under_x86_qemu '^kernels_(dispatch|dot_peak|rows|attention)_test$' Nehalem Haswell
+  fi
 else
   fail "native build" "see build/dev.log"
 fi
 
-# under_qemu CPU...: the engine's arm64 tests, once for each CPU model.
+# under_qemu PATTERN CPU...: the engine's arm64 tests of such names, once for each CPU model.
 under_qemu() {
-  local cpu
+  local pattern=$1 cpu
+  shift
   for cpu in "$@"; do
     heading "tests, arm64 under qemu-aarch64 -cpu $cpu"
     skip "arm64 $cpu" "tests labelled native (whole models for thousands of tokens) are too slow under emulation"
-    without=native QEMU_CPU=$cpu run_tests "arm64-${cpu//[,=]/-}" build/arm64
+    without=native QEMU_CPU=$cpu run_tests "arm64-${cpu//[,=]/-}" build/arm64 \
+      -R "${filter:-$pattern}"
   done
 }
 
@@ -99,9 +144,12 @@ arm64_tests() {
     fail "arm64 build" "see build/arm64.log"
     return
   fi
-  under_qemu cortex-a53 max
+  # The vectors of max are of 512 bits: it gets neon_i8mm.
+  under_qemu . cortex-a53 max
   if $long; then
-    under_qemu cortex-a72 neoverse-n1 max,sve=off max,sve128=on max,sve256=on
+    under_qemu . cortex-a72 neoverse-n1 max,sve=off max,sve128=on max,sve256=on
+  else
+    under_qemu '^kernels_' neoverse-n1 max,sve256=on
   fi
 }
 if $arm; then arm64_tests; fi
