@@ -152,7 +152,7 @@ NEARFAR_NOINLINE void MultiplyPairTile(const MatMulArgs& args, const PairBlock<F
   });
 }
 
-// Dot's form of this product, for dot_peak-inl.h: kLanes / 2 rows and two tokens.
+// Dot's form of this product, for limits-inl.h: kLanes / 2 rows and two tokens.
 class PairDot {
  public:
   NEARFAR_INLINE void Begin(I32 start) { sums_ = start; }

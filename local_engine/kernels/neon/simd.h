@@ -20,7 +20,7 @@ constexpr int kTokenTile = 4;
 constexpr int kMostDots = 8;
 constexpr int kLeastPrefetch = 2;
 template <int kScales>
-constexpr int64_t kMostDirectTokens = 8;
+constexpr int64_t kMostDirectTokens = kTokenTile;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
 

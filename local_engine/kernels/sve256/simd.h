@@ -20,6 +20,10 @@ namespace {
 constexpr int kLanes = __ARM_FEATURE_SVE_BITS / 32;
 constexpr int kQueryRows = 8;
 constexpr int kTokenTile = 4;
+constexpr int kMostDots = 8;
+constexpr int kLeastPrefetch = 2;
+template <int kScales>
+constexpr int64_t kMostDirectTokens = kTokenTile;
 constexpr int kDotChains = 16;
 
 // ---- f32 and i32 vectors ----------------------------------------------------------------------
@@ -77,6 +81,7 @@ NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) {
 NEARFAR_INLINE I32 RoundToInt(F32 x) { return {svcvt_s32_f32_x(All(), svrintn_f32_x(All(), x.v))}; }
 NEARFAR_INLINE F32 ToFloat(I32 x) { return {svcvt_f32_s32_x(All(), x.v)}; }
 NEARFAR_INLINE I32 AddInts(I32 a, I32 b) { return {svadd_s32_x(All(), a.v, b.v)}; }
+NEARFAR_INLINE I32 SubInts(I32 a, I32 b) { return {svsub_s32_x(All(), a.v, b.v)}; }
 NEARFAR_INLINE I32 SetInts(int32_t x) { return {svdup_s32(x)}; }
 template <int kBits>
 NEARFAR_INLINE I32 ShiftLeftInts(I32 a) {
