@@ -111,7 +111,7 @@ if scripts/build.sh dev; then
   if $long; then
     under_x86_qemu . Nehalem Haswell
   else
-    under_x86_qemu '^kernels_(dispatch|dot_peak|rows|attention)_test$' Nehalem Haswell
+    under_x86_qemu '^kernels_(dispatch|limits|rows|attention)_test$' Nehalem Haswell
   fi
 else
   fail "native build" "see build/dev.log"
