@@ -60,6 +60,7 @@ struct ConfigKeys {
   const char* rope_scale_linear = "rope.scale_linear";  // the factor in files of 2023
   const char* rope_attention_factor = "rope.scaling.attn_factor";
   const char* experts = "expert_count";
+  const char* sliding_window = "attention.sliding_window";
 };
 
 // Immutable.

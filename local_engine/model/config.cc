@@ -1,6 +1,7 @@
 #include "local_engine/model/config.h"
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -169,6 +170,17 @@ void RefuseExperts(KeyReader& reader, const ModelConfig& config) {
                    " experts is not computed here; take a dense model")));
 }
 
+// Files of the families known here come without a window (converters write none, not for Mistral
+// either); one that has it would be answered wrongly as soon as a conversation is longer.
+void RefuseWindow(KeyReader& reader, const ModelConfig& config) {
+  const char* key = config.architecture->keys.sliding_window;
+  const int window = reader.IntOr(key, 0, std::numeric_limits<int>::max(), 0);
+  if (window == 0 || window >= config.trained_context) return;
+  reader.Fail(absl::UnimplementedError(absl::StrCat(
+      reader.Name(key), ": a sliding window of ", window, " of ", config.trained_context,
+      " positions is not computed here; take a model whose ", "attention sees its whole context")));
+}
+
 }  // namespace
 
 absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
@@ -188,6 +200,7 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ReadHeads(reader, config);
   ReadRope(reader, config);
   RefuseExperts(reader, config);
+  RefuseWindow(reader, config);
   if (!reader.status().ok()) return reader.status();
   return config;
 }

@@ -57,6 +57,14 @@ TEST(ModelConfig, AbsentKeysThatHaveADefault) {
   EXPECT_FLOAT_EQ(config->rope_base, 10000.0f);
 }
 
+TEST(ModelConfig, AWindowAsLongAsTheContextIsNone) {
+  for (const uint32_t window : {0, 99, 4096}) {
+    GgufWriter writer = TinyModel({.context = 99});
+    writer.AddUint32("llama.attention.sliding_window", window);
+    EXPECT_TRUE(Read(writer).ok()) << window;
+  }
+}
+
 // As llama.cpp reads the keys.
 TEST(ModelConfig, LinearRopeScalingIsRead) {
   for (const char* factor_key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
@@ -147,6 +155,8 @@ const Wrong kWrongs[] = {
     {"LinearWithoutFactor", kRopeBase, Text("llama.rope.scaling.type", "linear"), kInvalid,
      "llama.rope.scaling.factor"},
     {"Experts", kRopeBase, Uint("llama.expert_count", 8), kUnknown, "8 experts"},
+    {"SlidingWindow", kRopeBase, Uint("llama.attention.sliding_window", 16), kUnknown,
+     "llama.attention.sliding_window: a sliding window of 16"},
 };
 
 class WrongConfig : public ::testing::TestWithParam<Wrong> {};
