@@ -29,10 +29,18 @@ absl::Status CheckRange(const char* option, int value, int low, int high) {
       absl::StrCat("EngineOptions::", option, ": ", value, " is outside [", low, ", ", high, "]"));
 }
 
+absl::StatusOr<DType> KvTypeOf(const std::string& name) {
+  if (name == "f16") return DType::kF16;
+  if (name == "q8_0") return DType::kQ8_0;
+  return absl::InvalidArgumentError(absl::StrCat("kv_type option: no type is named \"",
+                                                 name.substr(0, 32), "\" (known: f16, q8_0)"));
+}
+
 absl::Status CheckOptions(const EngineOptions& options) {
   absl::Status status = CheckRange("threads", options.threads, 0, kMaxThreads);
   status.Update(CheckRange("max_sessions", options.max_sessions, 1, kMaxSessions));
   status.Update(CheckRange("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
+  status.Update(KvTypeOf(options.kv_type).status());
   if (options.max_memory_bytes < 0) {
     status.Update(absl::InvalidArgumentError(absl::StrCat(
         "EngineOptions::max_memory_bytes: ", options.max_memory_bytes, " is below 0")));
@@ -48,7 +56,8 @@ int LongestTokenBytes(const Tokenizer& tokenizer) {
   return static_cast<int>(longest);
 }
 
-ModelInfo Describe(const std::string& path, const Model& model, const SchedulerOptions& options) {
+ModelInfo Describe(const std::string& path, const Model& model, const EngineOptions& asked,
+                   const SchedulerOptions& options) {
   const GgufFile& file = *model.file;
   ModelInfo info;
   info.path = path;
@@ -62,13 +71,14 @@ ModelInfo Describe(const std::string& path, const Model& model, const SchedulerO
   const absl::StatusOr<std::string_view> text = file.GetString("tokenizer.chat_template");
   if (text.ok()) info.template_hash = Sha256Hex(*text);
   info.kernels = options.kernels->name;
+  info.kv_type = asked.kv_type;
   info.parameters = CountParameters(file);
   info.file_bytes = file.file_bytes();
   const TokenCost cost = CostOfToken(model.packed.weights);
   info.weight_bytes = cost.bytes;
   info.layer_weights = cost.layer_elements;
   info.output_weights = cost.output_elements;
-  info.kv_bytes_per_position = static_cast<int64_t>(KvPositionBytes(model.config));
+  info.kv_bytes_per_position = static_cast<int64_t>(KvPositionBytes(model.config, options.kv_type));
   info.context_tokens = options.context;
   info.trained_context_tokens = model.config.trained_context;
   info.vocabulary = model.weights.vocabulary();
@@ -133,10 +143,11 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
   CacheWorker cache_worker_;
 };
 
-// What the scheduler is started with, but for the context.
+// What the scheduler is started with, but for the context. The options are checked.
 SchedulerOptions Scheduling(const EngineOptions& options, const KernelTable* kernels) {
   SchedulerOptions scheduling;
   scheduling.kernels = kernels;
+  scheduling.kv_type = *KvTypeOf(options.kv_type);
   scheduling.threads = options.threads > 0 ? options.threads : std::min(BestThreads(), kMaxThreads);
   scheduling.max_sessions = options.max_sessions;
   scheduling.prefill_chunk = options.prefill_chunk;
@@ -161,6 +172,7 @@ absl::StatusOr<int> ChooseContext(const EngineOptions& options, const Model& mod
                      .sessions = scheduling.max_sessions,
                      .rows = scheduling.prefill_chunk + scheduling.max_sessions,
                      .threads = scheduling.threads,
+                     .kv_type = scheduling.kv_type,
                      .weights = static_cast<int64_t>(model.packed.memory.bytes.size()),
                      .kernels = scheduling.kernels},
                     least, options.max_memory_bytes);
@@ -169,6 +181,8 @@ absl::StatusOr<int> ChooseContext(const EngineOptions& options, const Model& mod
 }  // namespace
 
 absl::Status Engine::CheckKernels(const std::string& name) { return SelectKernels(name).status(); }
+
+absl::Status Engine::CheckKvType(const std::string& name) { return KvTypeOf(name).status(); }
 
 absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
                                                      const EngineOptions& options) {
@@ -185,7 +199,7 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   scheduling.context = *context;
   absl::StatusOr<std::shared_ptr<Scheduler>> scheduler = Scheduler::Start(*model, scheduling);
   if (!scheduler.ok()) return scheduler.status();
-  ModelInfo info = Describe(path, **model, scheduling);
+  ModelInfo info = Describe(path, **model, options, scheduling);
   return std::make_shared<LocalEngine>(std::move(info), *std::move(model), *std::move(scheduler));
 }
 

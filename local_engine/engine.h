@@ -45,6 +45,9 @@ struct EngineOptions {
   // weights are not counted. 0 = what the weights leave of 80 % of the machine's memory, or of what
   // the control group leaves of it, where that is known.
   int64_t max_memory_bytes = 0;
+  // How keys and values are kept: "f16", or "q8_0" (int8 with a scale for 32 numbers) in about half
+  // the memory.
+  std::string kv_type = "f16";
   // Keep the weights as the kernels read them in a file beside the model's, ".packed" behind its
   // name and about as large, so that the next start need not pack them. Written by the first start,
   // in the background; without leave or room to write it nothing is lost but time.
@@ -66,6 +69,8 @@ struct ModelInfo {
   std::string template_name;  // chat template in use, e.g. "chatml"
   std::string template_hash;  // SHA-256 (hex) of the file's own template text
   std::string kernels;        // name of the kernel table in use
+  // Of keys and values: "f16" or "q8_0".
+  std::string kv_type = "f16";
   int64_t parameters = 0;
   int64_t file_bytes = 0;
   // What computing one token takes (speed.h): bytes of all matrices as the kernels read them, but
@@ -102,6 +107,8 @@ class Engine {
                                                       const EngineOptions& options);
   // Whether EngineOptions::kernels may be `name` here. Errors: those of Open for such a name.
   static absl::Status CheckKernels(const std::string& name);
+  // The same of EngineOptions::kv_type.
+  static absl::Status CheckKvType(const std::string& name);
   virtual ~Engine() = default;
 
   virtual const ModelInfo& info() const = 0;

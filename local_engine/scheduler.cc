@@ -63,7 +63,7 @@ absl::StatusOr<std::shared_ptr<Scheduler>> Scheduler::Start(std::shared_ptr<cons
   const int max_logits = std::max(options.max_sessions, kEvaluationRows);
   absl::StatusOr<std::unique_ptr<Transformer>> transformer = Transformer::Create(
       scheduler->model_->config, scheduler->model_->packed.weights, *options.kernels,
-      scheduler->pool_.get(), options.context, max_rows, max_logits);
+      options.kv_type, scheduler->pool_.get(), options.context, max_rows, max_logits);
   if (!transformer.ok()) return transformer.status();
   scheduler->transformer_ = *std::move(transformer);
   absl::StatusOr<std::thread> thread =
@@ -76,6 +76,10 @@ absl::StatusOr<std::shared_ptr<Scheduler>> Scheduler::Start(std::shared_ptr<cons
 Scheduler::Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options,
                      std::unique_ptr<ThreadPool> pool)
     : model_(std::move(model)), options_(options), pool_(std::move(pool)) {}
+
+KvCache Scheduler::NewCache() const {
+  return KvCache(model_->config, options_.kv_type, options_.context);
+}
 
 void Scheduler::Stop() {
   {
@@ -90,7 +94,7 @@ void Scheduler::Stop() {
 }
 
 absl::StatusOr<std::unique_ptr<Session>> Scheduler::NewSession(std::shared_ptr<const void> owner) {
-  auto slot = std::make_shared<Slot>(model_->config, options_.context);
+  auto slot = std::make_shared<Slot>(NewCache());
   absl::MutexLock lock(&mutex_);
   const auto live =
       std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return !each->closed; });
@@ -202,7 +206,7 @@ absl::StatusOr<std::vector<float>> Scheduler::Logits(absl::Span<const int32_t> i
   }
   absl::Status status = CheckIds(ids);
   if (!status.ok()) return status;
-  auto evaluation = std::make_shared<Evaluation>(model_->config, options_.context);
+  auto evaluation = std::make_shared<Evaluation>(NewCache());
   evaluation->ids = ids;
   status = ReserveFloats(ids.size() * model_->weights.vocabulary(), &evaluation->logits);
   if (!status.ok()) return status;

@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -40,6 +41,7 @@ namespace nearfar {
 
 struct SchedulerOptions {
   const KernelTable* kernels = nullptr;
+  DType kv_type = DType::kF16;
   int threads = 1;
   int context = 0;  // positions of a session's KV cache
   int max_sessions = 1;
@@ -72,7 +74,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   // What the scheduler holds of a session.
   struct Slot {
-    Slot(const ModelConfig& config, int context) : cache(config, context) {}
+    explicit Slot(KvCache cache) : cache(std::move(cache)) {}
 
     // Under mutex_.
     bool closed = false;                     // the session is gone
@@ -95,7 +97,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   // A call of Logits, computed piece by piece between the passes.
   struct Evaluation {
-    Evaluation(const ModelConfig& config, int context) : cache(config, context) {}
+    explicit Evaluation(KvCache cache) : cache(std::move(cache)) {}
 
     absl::Span<const int32_t> ids;
     std::vector<float> logits;
@@ -106,6 +108,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options,
             std::unique_ptr<ThreadPool> pool);
+
+  KvCache NewCache() const;
 
   // Called by sessions, on any thread.
   absl::Status Enqueue(const std::shared_ptr<Slot>& slot, GenerateRequest request,

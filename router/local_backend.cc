@@ -502,6 +502,7 @@ ModelBinding BindingOf(const ModelInfo& info) {
   binding.fingerprint = info.fingerprint;
   binding.quantization = info.quantization;
   binding.template_hash = info.template_hash;
+  binding.kv_type = info.kv_type;
   binding.feature_version = kFeatureVersion;
   return binding;
 }

@@ -1,5 +1,7 @@
 #include "local_engine/kernels/kernel_table.h"
 
+#include <cassert>
+
 namespace nearfar {
 
 const FormatKernel* FindFormatKernel(const KernelTable& table, DType dtype) {
@@ -8,6 +10,14 @@ const FormatKernel* FindFormatKernel(const KernelTable& table, DType dtype) {
     if (entry.dtype == dtype) return &entry;
   }
   return nullptr;
+}
+
+const KvKernel& FindKvKernel(const KernelTable& table, DType type) {
+  for (const KvKernel& entry : table.kv) {
+    if (entry.type == type) return entry;
+  }
+  assert(false);
+  return table.kv[0];
 }
 
 }  // namespace nearfar

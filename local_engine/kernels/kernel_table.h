@@ -73,21 +73,38 @@ struct FormatKernel {
 // values[head_width]}.
 constexpr int kAttentionPart = 256;     // positions of a part; parts start at multiples of it
 constexpr int kAttentionStateHead = 8;  // floats before the weighted values
-// What is kept of a part and a KV head lies together, F16: keys in groups of positions, dimension d
-// of position p at [p / 16][d][p % 16]; behind them the values [kAttentionPart, head_width].
+// What is kept of a part and a KV head lies together: keys in groups of positions, dimension d of
+// position p at [p / 16][d][p % 16]; behind them the values [kAttentionPart, head_width]. F16
+// numbers, or Q8_0: int8, and behind the values the F16 scales of blocks of up to 32 dimensions, of
+// keys [p / 16][block][p % 16] and of values [kAttentionPart, blocks].
 constexpr int kKeyGroup = 16;
-constexpr int64_t KvPartBytes(int64_t head_width) {
-  return 2 * kAttentionPart * head_width * static_cast<int64_t>(sizeof(uint16_t));
+constexpr int kKvBlock = 32;
+constexpr int64_t KvBlocks(int64_t head_width) { return (head_width + kKvBlock - 1) / kKvBlock; }
+constexpr int64_t KvPartBytes(DType type, int64_t head_width) {
+  constexpr int64_t kHalf = static_cast<int64_t>(sizeof(uint16_t));
+  const int64_t row =
+      type == DType::kQ8_0 ? head_width + KvBlocks(head_width) * kHalf : head_width * kHalf;
+  return 2 * kAttentionPart * row;
 }
 struct AttentionPartArgs {
   const float* const* queries;  // [rows], each [head_width]
   const int32_t* visible;       // [rows] how many of the part's positions a row sees, >= 0
   int rows;
-  const uint8_t* kv;  // KvPartBytes(head_width), aligned to 64, as far as a row sees
+  const uint8_t* kv;  // KvPartBytes(type, head_width), aligned to 64, as far as a row sees
   int64_t head_width;
   float scale;
   float* const* states;  // [rows], each attention_state_floats(head_width), overwritten
   uint8_t* scratch;      // attention_scratch_bytes(head_width, rows), aligned to 64
+};
+
+// What depends on how keys and values are kept.
+struct KvKernel {
+  DType type;  // kF16 or kQ8_0
+  // Key and value [head_width] of one position in [0, kAttentionPart) to the part `kv`. F16: to
+  // nearest even; too large becomes infinity. Q8_0: a block that is not finite is no number.
+  void (*store)(const float* key, const float* value, int64_t head_width, int position,
+                uint8_t* kv);
+  void (*attention_part)(const AttentionPartArgs& args);
 };
 
 struct RopeArgs {
@@ -104,6 +121,7 @@ constexpr int64_t kMostDotRounds = 1 << 24;  // so that sums of a round stay wit
 constexpr int64_t kSumGrain = 128;
 
 constexpr int kMaxFormatKernels = 16;
+constexpr int kKvKernels = 2;
 
 // Immutable; every function is thread-safe.
 struct KernelTable {
@@ -119,14 +137,9 @@ struct KernelTable {
   void (*silu_mul)(const float* gate, const float* up, int64_t width, float* out);
   void (*add)(float* x, const float* y, int64_t n);
   void (*rope)(const RopeArgs& args);
-
-  // Key and value [head_width] of one position in [0, kAttentionPart) to the part `kv`: F16, to
-  // nearest even; too large becomes infinity.
-  void (*store_kv)(const float* key, const float* value, int64_t head_width, int position,
-                   uint8_t* kv);
   int64_t (*attention_state_floats)(int64_t head_width);
   int64_t (*attention_scratch_bytes)(int64_t head_width, int64_t rows);
-  void (*attention_part)(const AttentionPartArgs& args);
+  KvKernel kv[kKvKernels];
   // Folds the state of the next part into `into`. Fold parts in order: the order is part of the
   // result.
   void (*attention_merge)(float* into, const float* part, int64_t head_width);
@@ -145,6 +158,9 @@ struct KernelTable {
 
 // The entry for `dtype`, or nullptr.
 const FormatKernel* FindFormatKernel(const KernelTable& table, DType dtype);
+
+// The entry for `type`, which is one of the two.
+const KvKernel& FindKvKernel(const KernelTable& table, DType type);
 
 }  // namespace nearfar
 

@@ -9,8 +9,8 @@
 
 namespace nearfar {
 
-KvCache::KvCache(const ModelConfig& config, int context)
-    : layer_bytes_(config.kv_heads * KvPartBytes(config.head_width)),
+KvCache::KvCache(const ModelConfig& config, DType type, int context)
+    : layer_bytes_(config.kv_heads * KvPartBytes(type, config.head_width)),
       part_bytes_(config.layers * layer_bytes_),
       context_(context) {}
 

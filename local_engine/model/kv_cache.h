@@ -22,8 +22,8 @@ namespace nearfar {
 // One caller at a time.
 class KvCache {
  public:
-  // Allocates nothing yet. Of `config`, layers, kv_heads and head_width matter.
-  KvCache(const ModelConfig& config, int context);
+  // Allocates nothing yet. Of `config`, layers, kv_heads and head_width matter. type: kF16, kQ8_0.
+  KvCache(const ModelConfig& config, DType type, int context);
 
   int length() const { return length_; }      // positions that are valid in every layer
   int context() const { return context_; }    // most positions there can be

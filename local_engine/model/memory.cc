@@ -19,7 +19,7 @@ int64_t Mebibytes(double bytes) { return std::llround(std::ceil(bytes / (1 << 20
 
 double NeededBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need) {
   return ActivationBytes(config, vocabulary, need) +
-         need.sessions * KvCacheBytes(config, need.context);
+         need.sessions * KvCacheBytes(config, need.kv_type, need.context);
 }
 
 absl::Status TooMuch(double needed, double allowed, const MemoryNeed& need, int64_t limit) {
@@ -36,14 +36,14 @@ absl::Status TooMuch(double needed, double allowed, const MemoryNeed& need, int6
 
 }  // namespace
 
-double KvPositionBytes(const ModelConfig& config) {
+double KvPositionBytes(const ModelConfig& config, DType kv_type) {
   const double heads = static_cast<double>(config.layers) * config.kv_heads;
-  return heads * static_cast<double>(KvPartBytes(config.head_width)) / kAttentionPart;
+  return heads * static_cast<double>(KvPartBytes(kv_type, config.head_width)) / kAttentionPart;
 }
 
-double KvCacheBytes(const ModelConfig& config, int context) {
+double KvCacheBytes(const ModelConfig& config, DType kv_type, int context) {
   const int64_t parts = (int64_t{context} + kAttentionPart - 1) / kAttentionPart;
-  return KvPositionBytes(config) * kAttentionPart * static_cast<double>(parts);
+  return KvPositionBytes(config, kv_type) * kAttentionPart * static_cast<double>(parts);
 }
 
 // As Transformer::Allocate has it: x and the sub-layer's result, q and what was attended, k and v,

@@ -18,10 +18,11 @@ namespace nearfar {
 inline constexpr int kEvaluationRows = 16;
 
 struct MemoryNeed {
-  int context = 0;      // positions of a session
-  int sessions = 0;     // full ones, at once
-  int rows = 0;         // of one pass
-  int threads = 0;      // each works in memory of its own
+  int context = 0;   // positions of a session
+  int sessions = 0;  // full ones, at once
+  int rows = 0;      // of one pass
+  int threads = 0;   // each works in memory of its own
+  DType kv_type = DType::kF16;
   int64_t weights = 0;  // bytes of the packed weights, which are held already
   const KernelTable* kernels = nullptr;
 };
@@ -29,9 +30,9 @@ struct MemoryNeed {
 // Bytes, as floating point: products of what a lying file says do not fit in 64 bits.
 
 // Keys and values of one position of a sequence.
-double KvPositionBytes(const ModelConfig& config);
+double KvPositionBytes(const ModelConfig& config, DType kv_type);
 // Of a sequence that fills its context.
-double KvCacheBytes(const ModelConfig& config, int context);
+double KvCacheBytes(const ModelConfig& config, DType kv_type, int context);
 // What the Transformer of this need holds; not less than it is.
 double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need);
 

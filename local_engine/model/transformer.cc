@@ -24,13 +24,12 @@ absl::Status AllocateFloats(int64_t rows, int64_t width, AlignedBuffer* out) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConfig& config,
-                                                                 const ModelWeights& weights,
-                                                                 const KernelTable& kernels,
-                                                                 ThreadPool* pool, int context,
-                                                                 int max_rows, int max_logits) {
+absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(
+    const ModelConfig& config, const ModelWeights& weights, const KernelTable& kernels,
+    DType kv_type, ThreadPool* pool, int context, int max_rows, int max_logits) {
   assert(max_logits <= max_rows);
-  std::unique_ptr<Transformer> transformer(new Transformer(config, weights, kernels, pool));
+  std::unique_ptr<Transformer> transformer(
+      new Transformer(config, weights, kernels, kv_type, pool));
   const absl::StatusOr<ActivationForms> forms = transformer->ChooseForms();
   if (!forms.ok()) return forms.status();
   absl::Status status = transformer->Allocate(*forms, context, max_rows, max_logits);
@@ -56,7 +55,8 @@ AttentionShape Transformer::attention_shape() const {
   return {.heads = config_.heads,
           .kv_heads = config_.kv_heads,
           .head_width = config_.head_width,
-          .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_width))};
+          .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_width)),
+          .kv_type = kv_type_};
 }
 
 // What a pass computes with, and the input of its products.

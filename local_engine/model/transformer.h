@@ -48,15 +48,13 @@ class PassObserver {
 // One caller at a time.
 class Transformer {
  public:
-  // What is borrowed must outlive the transformer. max_rows and max_logits <= max_rows bound one
-  // pass; positions are in [0, context). All that a pass needs is allocated here.
-  // Errors: Unimplemented (the kernels lack a tensor type of the weights), ResourceExhausted (no
-  // memory for the activations).
-  static absl::StatusOr<std::unique_ptr<Transformer>> Create(const ModelConfig& config,
-                                                             const ModelWeights& weights,
-                                                             const KernelTable& kernels,
-                                                             ThreadPool* pool, int context,
-                                                             int max_rows, int max_logits);
+  // What is borrowed must outlive the transformer. kv_type: of the caches. max_rows and max_logits
+  // <= max_rows bound one pass; positions are in [0, context). All that a pass needs is allocated
+  // here. Errors: Unimplemented (the kernels lack a tensor type of the weights), ResourceExhausted
+  // (no memory for the activations).
+  static absl::StatusOr<std::unique_ptr<Transformer>> Create(
+      const ModelConfig& config, const ModelWeights& weights, const KernelTable& kernels,
+      DType kv_type, ThreadPool* pool, int context, int max_rows, int max_logits);
 
   // Computes one pass and advances the caches of the slices that were not dropped. Stops between
   // two layers when all are. Logits may be NaN or infinite if the weights are broken.
@@ -72,8 +70,8 @@ class Transformer {
   };
 
   Transformer(const ModelConfig& config, const ModelWeights& weights, const KernelTable& kernels,
-              ThreadPool* pool)
-      : config_(config), weights_(weights), ops_{&kernels, pool, &workspace_} {}
+              DType kv_type, ThreadPool* pool)
+      : config_(config), weights_(weights), kv_type_(kv_type), ops_{&kernels, pool, &workspace_} {}
 
   absl::StatusOr<ActivationForms> ChooseForms() const;
   AttentionShape attention_shape() const;
@@ -94,6 +92,7 @@ class Transformer {
 
   const ModelConfig& config_;
   const ModelWeights& weights_;
+  const DType kv_type_;
   Workspace workspace_;
   const OpContext ops_;
 

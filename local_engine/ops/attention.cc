@@ -60,6 +60,7 @@ class AttentionJob {
                absl::Span<const AttentionItem> items)
       : context_(context),
         kernels_(*context.kernels),
+        kv_kernel_(FindKvKernel(kernels_, shape.kv_type)),
         shape_(shape),
         items_(items),
         group_(shape.heads / shape.kv_heads),
@@ -84,14 +85,14 @@ class AttentionJob {
           static_cast<int32_t>(std::clamp<int64_t>(item.length - begin, 0, kAttentionPart));
       memory.states[row] = states + row * state_floats_;
     }
-    kernels_.attention_part({.queries = memory.queries,
-                             .visible = memory.visible,
-                             .rows = static_cast<int>(count),
-                             .kv = shape_.Part(items_[block.first].kv, part, kv_head),
-                             .head_width = shape_.head_width,
-                             .scale = shape_.scale,
-                             .states = memory.states,
-                             .scratch = memory.scratch});
+    kv_kernel_.attention_part({.queries = memory.queries,
+                               .visible = memory.visible,
+                               .rows = static_cast<int>(count),
+                               .kv = shape_.Part(items_[block.first].kv, part, kv_head),
+                               .head_width = shape_.head_width,
+                               .scale = shape_.scale,
+                               .states = memory.states,
+                               .scratch = memory.scratch});
   }
 
   void Fold(const AttentionBlock& block, float* into, const float* part) const {
@@ -114,6 +115,7 @@ class AttentionJob {
 
   const OpContext& context_;
   const KernelTable& kernels_;
+  const KvKernel& kv_kernel_;
   const AttentionShape& shape_;
   const absl::Span<const AttentionItem> items_;
   const int64_t group_;

@@ -76,7 +76,7 @@ void SiluMulQuantize(const OpContext& context, const float* gate, const float* u
 void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n);
 
 // Where the keys and values of one sequence are: of each part of its positions and each KV head
-// KvPartBytes(head_width) in one piece (kernels/kernel_table.h), the heads of a part side by side.
+// KvPartBytes in one piece (kernels/kernel_table.h), the heads of a part side by side.
 struct KvView {
   uint8_t* const* parts;  // [positions / kAttentionPart, rounded up]
   int64_t offset;         // bytes from there to the first head
@@ -94,9 +94,10 @@ struct AttentionShape {
   int64_t kv_heads;  // divides heads; a group of heads / kv_heads query heads shares one read
   int64_t head_width;
   float scale;
+  DType kv_type = DType::kF16;  // or kQ8_0
 
   uint8_t* Part(const KvView& kv, int64_t part, int64_t kv_head) const {
-    return kv.parts[part] + kv.offset + kv_head * KvPartBytes(head_width);
+    return kv.parts[part] + kv.offset + kv_head * KvPartBytes(kv_type, head_width);
   }
 };
 void Attention(const OpContext& context, const AttentionShape& shape,

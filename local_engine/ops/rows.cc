@@ -152,6 +152,7 @@ void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n) {
 
 void StoreKeysAndValues(const OpContext& context, const AttentionShape& shape, int64_t first,
                         int64_t count, const float* key, const float* value, const KvView& kv) {
+  const KvKernel& kernel = FindKvKernel(*context.kernels, shape.kv_type);
   const int64_t width = shape.kv_heads * shape.head_width;
   RunRanges(context.pool, count, TokensPerChunk(width), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
@@ -159,8 +160,8 @@ void StoreKeysAndValues(const OpContext& context, const AttentionShape& shape, i
       const int position = static_cast<int>((first + i) % kAttentionPart);
       for (int64_t head = 0; head < shape.kv_heads; ++head) {
         const int64_t from = i * width + head * shape.head_width;
-        context.kernels->store_kv(key + from, value + from, shape.head_width, position,
-                                  shape.Part(kv, part, head));
+        kernel.store(key + from, value + from, shape.head_width, position,
+                     shape.Part(kv, part, head));
       }
     }
   });

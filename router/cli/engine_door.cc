@@ -49,6 +49,10 @@ void EngineFlags::Declare(CLI::App* app) {
       ->check([](const std::string& name) {
         return std::string(Engine::CheckKernels(name).message());
       });
+  app->add_option("--kv-type", kv_type, "How keys and values are kept: f16, or q8_0 in half of it")
+      ->check(
+          [](const std::string& name) { return std::string(Engine::CheckKvType(name).message()); })
+      ->capture_default_str();
   app->add_flag("!--no-packed-cache", packed_cache,
                 "Do not read or write the packed weights in a file beside the model's");
 }
@@ -61,6 +65,7 @@ absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
   options.threads = flags.threads;
   options.context_tokens = flags.context_tokens;
   options.kernels = flags.kernels;
+  options.kv_type = flags.kv_type;
   options.packed_cache = flags.packed_cache;
   options.max_sessions = max_sessions;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);

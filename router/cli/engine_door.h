@@ -20,6 +20,7 @@ struct EngineFlags {
   int threads = 0;
   int context_tokens = 0;
   std::string kernels = {};
+  std::string kv_type = "f16";
   bool packed_cache = true;
 
   void Declare(CLI::App* app);

@@ -114,6 +114,7 @@ absl::Status Daemon::OpenNear() {
   options.context_tokens = config_.context_tokens;
   options.max_sessions = config_.max_sessions;
   options.kernels = config_.kernels;
+  options.kv_type = config_.kv_type;
   options.packed_cache = config_.packed_cache;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(config_.model_path, options);
   if (!engine.ok()) {

@@ -263,6 +263,9 @@ class Reader {
     // Also where the environment chooses them.
     const absl::Status kernels = Engine::CheckKernels(config_.kernels);
     if (!kernels.ok()) Wrong("model.kernels", std::string(kernels.message()));
+    if (model.has_kv_type()) config_.kv_type = model.kv_type();
+    const absl::Status kv_type = Engine::CheckKvType(config_.kv_type);
+    if (!kv_type.ok()) Wrong("model.kv_type", std::string(kv_type.message()));
   }
 
   void CheckSides() {

@@ -36,6 +36,7 @@ struct DaemonConfig {
   int context_tokens = 0;
   int max_sessions = 4;
   std::string kernels;
+  std::string kv_type = "f16";
   bool packed_cache = true;
 
   std::string policy_path;                       // "" = no router

@@ -2,7 +2,7 @@
 // the one for 64-bit Arm under emulation, whose instructions are counted from outside.
 //
 //   engine_bench --model FILE [--threads N] [--prefill 512] [--decode 128] [--depth 0] [--runs 1]
-//                [--kernels NAME]
+//                [--kernels NAME] [--kv-type NAME]
 //
 // Prints one line of JSON: {"model", "kernels", "threads", "prefill_tokens_per_s",
 // "decode_tokens_per_s", "load_s", "peak_rss_mib"}; medians over the runs.
@@ -25,7 +25,7 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: engine_bench --model FILE [--threads N] [--prefill N] [--decode N] [--depth N] "
-    "[--runs N] [--kernels NAME]\n";
+    "[--runs N] [--kernels NAME] [--kv-type NAME]\n";
 
 struct Settings {
   std::string model;
@@ -40,7 +40,8 @@ bool ParseSettings(int argc, char** argv, Settings* settings) {
                                                {"--depth", &settings->speed.depths.front()},
                                                {"--runs", &settings->speed.runs}};
   const std::map<std::string, std::string*> texts = {{"--model", &settings->model},
-                                                     {"--kernels", &settings->engine.kernels}};
+                                                     {"--kernels", &settings->engine.kernels},
+                                                     {"--kv-type", &settings->engine.kv_type}};
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) return false;
     if (const auto text = texts.find(argv[i]); text != texts.end()) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "local_engine/base/aligned_buffer.h"
@@ -99,10 +100,10 @@ void Product(benchmark::State& state, const KernelTable* table, const QuantForma
   state.SetItemsProcessed(state.iterations() * 2 * tokens * rows * kCols);
 }
 
-void AttentionAtDepth(benchmark::State& state, const KernelTable* table, int64_t group,
+void AttentionAtDepth(benchmark::State& state, const KernelTable* table, DType type, int64_t group,
                       int64_t caches) {
   constexpr int64_t kDepth = 2048, kParts = kDepth / kAttentionPart;
-  const int64_t part_bytes = KvPartBytes(kHeadWidth);
+  const int64_t part_bytes = KvPartBytes(type, kHeadWidth);
   AlignedBuffer memory = RandomWeights(caches * kParts * part_bytes);
   std::vector<uint8_t*> parts;
   for (int64_t i = 0; i < caches * kParts; ++i) {
@@ -114,7 +115,7 @@ void AttentionAtDepth(benchmark::State& state, const KernelTable* table, int64_t
   for (auto _ : state) {
     const KvView kv = {parts.data() + turn++ % caches * kParts, 0};
     const AttentionItem item = {query.data(), kv, kDepth, out.data()};
-    Attention(threads.context(), {group, 1, kHeadWidth, 0.125f}, {&item, 1});
+    Attention(threads.context(), {group, 1, kHeadWidth, 0.125f, type}, {&item, 1});
     benchmark::DoNotOptimize(out.data());
   }
   state.SetBytesProcessed(state.iterations() * kParts * part_bytes);
@@ -138,6 +139,21 @@ void Register(const KernelTable& table, const QuantFormat& format) {
   add("gemm", 1 << 20, 64);
 }
 
+void RegisterAttention(const KernelTable& table, int64_t group) {
+  const auto add = [&](const char* name, DType type, const char* where, int64_t caches) {
+    const std::string whole = std::string(table.name) + "/attention/" + name + "/group_" +
+                              std::to_string(group) + "/" + where;
+    benchmark::RegisterBenchmark(whole.c_str(), AttentionAtDepth, &table, type, group, caches)
+        ->Arg(1)
+        ->Arg(2)
+        ->UseRealTime();
+  };
+  for (const auto& [where, caches] : {std::pair{"cached", 1}, std::pair{"memory", 192}}) {
+    add("f16", DType::kF16, where, caches);
+    add("q8_0", DType::kQ8_0, where, caches);
+  }
+}
+
 }  // namespace
 }  // namespace nearfar
 
@@ -147,18 +163,7 @@ int main(int argc, char** argv) {
     for (const nearfar::QuantFormat& format : nearfar::AllFormats()) {
       nearfar::Register(*choice.table, format);
     }
-    const std::string name = std::string(choice.table->name) + "/attention/group_";
-    for (const int64_t group : {1, 3, 7}) {
-      const auto add = [&](const char* where, int64_t caches) {
-        benchmark::RegisterBenchmark((name + std::to_string(group) + where).c_str(),
-                                     nearfar::AttentionAtDepth, choice.table, group, caches)
-            ->Arg(1)
-            ->Arg(2)
-            ->UseRealTime();
-      };
-      add("/cached", 1);
-      add("/memory", 192);
-    }
+    for (const int64_t group : {1, 3, 7}) nearfar::RegisterAttention(*choice.table, group);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 64;

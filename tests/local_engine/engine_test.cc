@@ -157,6 +157,7 @@ TEST(EngineOptionsAreChecked, AndNamed) {
   refuse({.prefill_chunk = 0}, "EngineOptions::prefill_chunk: 0");
   refuse({.max_memory_bytes = -1}, "EngineOptions::max_memory_bytes: -1");
   refuse({.kernels = "abacus"}, "abacus");
+  refuse({.kv_type = "q4_0"}, "kv_type option: no type is named \"q4_0\" (known: f16, q8_0)");
 }
 
 TEST(EngineOpen, HoldsNoMoreMemoryThanAllowed) {
@@ -181,6 +182,25 @@ TEST(EngineOpen, TakesTheLongestContextThatThereIsMemoryFor) {
   options.context_tokens = fits + 1;
   EXPECT_EQ(Engine::Open(path, options).status().code(), absl::StatusCode::kResourceExhausted)
       << "what is asked for is not lowered in silence";
+}
+
+TEST(EngineOpen, KeysAndValuesInBytesTakeHalfTheMemory) {
+  const std::string path = testing::WriteTinyModel({});
+  const auto halves = Engine::Open(path, {.threads = 1}).value();
+  const auto bytes = Engine::Open(path, {.threads = 1, .kv_type = "q8_0"}).value();
+  EXPECT_EQ(halves->info().kv_type, "f16");
+  EXPECT_EQ(bytes->info().kv_type, "q8_0");
+  // Heads of 16: a scale for 16 numbers.
+  EXPECT_EQ(bytes->info().kv_bytes_per_position * 32, halves->info().kv_bytes_per_position * 18);
+  const std::vector<int32_t> ids = {5, 17, 200, 31, 8, 99};
+  const std::vector<float> expected = halves->Logits(ids).value();
+  const std::vector<float> logits = bytes->Logits(ids).value();
+  double worst = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(logits[i]) - expected[i]));
+  }
+  EXPECT_GT(worst, 0);
+  EXPECT_LT(worst, 0.1);
 }
 
 TEST(EngineOpen, NamesAMissingFile) {

@@ -6,8 +6,9 @@
 For each model: mean KL(reference || nearfar) and mean KL(reference || llama.cpp) over the positions
 of text/varied.txt (every passage from an empty context; more than 2,000), in nats, and how often each picks
 the reference's first token. The reference is reference_model.py. With --table, nearfar's own
-"reference" kernel table is measured the same way (slow: it is written for clarity). Exit 1 if
-nearfar is further away than llama.cpp on any model.
+"reference" kernel table is measured the same way (slow: it is written for clarity), with --kv-type
+its keys and values of that type too. Exit 1 if nearfar, as it is by default, is further away than
+llama.cpp on any model.
 """
 
 import argparse
@@ -53,15 +54,14 @@ def divergences(reference, other):
 class NearfarLogits:
     """The dump of one run of oracle_logits, read sequence by sequence."""
 
-    def __init__(self, program, model, sequences, kernels, threads, folder):
+    def __init__(self, program, model, sequences, options, folder):
         ids_path = os.path.join(folder, "ids.txt")
-        self._path = os.path.join(folder, f"logits-{kernels or 'default'}.f32")
+        self._path = os.path.join(folder, f"logits{''.join(options)}.f32")
         with open(ids_path, "w", encoding="ascii") as file:
             for ids in sequences:
                 file.write(" ".join(map(str, ids)) + "\n")
-        command = [program, "--model", model, "--ids", ids_path, "--out", self._path,
-                   "--threads", str(threads)]
-        subprocess.run(command + (["--kernels", kernels] if kernels else []), check=True)
+        command = [program, "--model", model, "--ids", ids_path, "--out", self._path]
+        subprocess.run(command + options, check=True)
         positions = sum(map(len, sequences))
         vocabulary = os.path.getsize(self._path) // 4 // positions
         self._rows = np.memmap(self._path, np.float32, "r", shape=(positions, vocabulary))
@@ -76,10 +76,14 @@ def evaluate(name, arguments, folder):
     path = model_path(name)
     peer = PeerModel(path, arguments.threads)
     sequences = sequences_of(peer, arguments.positions)
-    sides = {"nearfar": NearfarLogits(arguments.logits, path, sequences, "", arguments.threads, folder)}
+    options = {"nearfar": []}
     if arguments.table:
-        sides["nearfar reference table"] = NearfarLogits(
-            arguments.logits, path, sequences, "reference", arguments.threads, folder)
+        options["nearfar reference table"] = ["--kernels", "reference"]
+    if arguments.kv_type:
+        options[f"nearfar, kv {arguments.kv_type}"] = ["--kv-type", arguments.kv_type]
+    threads = ["--threads", str(arguments.threads)]
+    sides = {side: NearfarLogits(arguments.logits, path, sequences, threads + of_side, folder)
+             for side, of_side in options.items()}
     kl = {side: [] for side in [*sides, "llama.cpp"]}
     same = {side: [] for side in kl}
     for ids, logits in zip(sequences, ReferenceModel(path).logits(sequences)):
@@ -105,6 +109,7 @@ def main():
     parser.add_argument("--positions", type=int, default=0, help="default: the whole text")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="measure the reference table too")
+    parser.add_argument("--kv-type", default="", help="measure keys and values of this type too")
     parser.add_argument("models", nargs="*", default=MODELS)
     arguments = parser.parse_args()
     results = []

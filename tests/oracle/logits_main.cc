@@ -1,6 +1,7 @@
 // Dumps the engine's logits for given token ids, for tests/oracle/kl.py.
 //
-//   oracle_logits --model FILE --ids FILE --out FILE [--kernels NAME] [--threads N]
+//   oracle_logits --model FILE --ids FILE --out FILE [--kernels NAME] [--kv-type NAME]
+//                 [--threads N]
 //
 // The ids file has one sequence a line, ids separated by spaces; each is computed from an empty
 // context. The output is raw little-endian f32, [ids of all sequences, vocabulary]. Exit codes
@@ -21,7 +22,8 @@ namespace nearfar {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: oracle_logits --model FILE --ids FILE --out FILE [--kernels NAME] [--threads N]\n";
+    "usage: oracle_logits --model FILE --ids FILE --out FILE [--kernels NAME] [--kv-type NAME] "
+    "[--threads N]\n";
 
 struct Arguments {
   std::string model;
@@ -42,6 +44,8 @@ bool ParseArguments(int argc, char** argv, Arguments* arguments) {
       arguments->out = value;
     } else if (name == "--kernels") {
       arguments->options.kernels = value;
+    } else if (name == "--kv-type") {
+      arguments->options.kv_type = value;
     } else if (name == "--threads") {
       arguments->options.threads = std::atoi(value.c_str());
     } else {

@@ -40,10 +40,10 @@ constexpr KernelTable MakeTable(const char* name) {
       .silu_mul = SiluMulRow,
       .add = AddRow,
       .rope = RopeToken,
-      .store_kv = StoreKv,
       .attention_state_floats = AttentionStateFloats,
       .attention_scratch_bytes = AttentionScratchBytes,
-      .attention_part = AttentionPart,
+      .kv = {{DType::kF16, StoreKvHalf, AttentionPart<HalfPart>},
+             {DType::kQ8_0, StoreKvBytes, AttentionPart<BytePart>}},
       .attention_merge = AttentionMerge,
       .attention_finish = AttentionFinish,
 

@@ -145,12 +145,44 @@ NEARFAR_INLINE void StoreKey(const float* from, uint16_t* to, int64_t n) {
   }
 }
 
-void StoreKv(const float* key, const float* value, int64_t head_width, int position, uint8_t* kv) {
+void StoreKvHalf(const float* key, const float* value, int64_t head_width, int position,
+                 uint8_t* kv) {
   uint16_t* keys = reinterpret_cast<uint16_t*>(kv);
   uint16_t* values = keys + kAttentionPart * head_width;
   const int group = position / kKeyGroup;
   StoreKey(key, keys + group * head_width * kKeyGroup + position % kKeyGroup, head_width);
   StoreHalves(value, values + position * head_width, head_width);
+}
+
+// Block number `block` of x [width], to int8 values `step` apart and a scale.
+NEARFAR_INLINE void StoreKvBlock(const float* x, int64_t width, int64_t block, int64_t step,
+                                 int8_t* to, uint16_t* scale) {
+  const int64_t begin = block * kKvBlock;
+  const int64_t n = width - begin < kKvBlock ? width - begin : kKvBlock;
+  float whole[kKvBlock] = {};
+  for (int64_t i = 0; i < n; ++i) whole[i] = x[begin + i];
+  int8_t values[kKvBlock];
+  ActivationBlock quantized;
+  QuantizeBlock(whole, values, &quantized);
+  for (int64_t i = 0; i < n; ++i) to[(begin + i) * step] = values[i];
+  uint16_t lanes[kLanes];
+  StoreHalf(lanes, Set(quantized.scale));
+  *scale = lanes[0];
+}
+
+void StoreKvBytes(const float* key, const float* value, int64_t head_width, int position,
+                  uint8_t* kv) {
+  const int64_t blocks = KvBlocks(head_width), size = kAttentionPart * head_width;
+  int8_t* keys = reinterpret_cast<int8_t*>(kv);
+  uint16_t* key_scales = reinterpret_cast<uint16_t*>(kv + 2 * size);
+  uint16_t* value_scales = key_scales + kAttentionPart * blocks;
+  const int64_t group = position / kKeyGroup * kKeyGroup, lane = position % kKeyGroup;
+  for (int64_t block = 0; block < blocks; ++block) {
+    StoreKvBlock(key, head_width, block, kKeyGroup, keys + group * head_width + lane,
+                 key_scales + group * blocks + block * kKeyGroup + lane);
+    StoreKvBlock(value, head_width, block, 1, keys + size + position * head_width,
+                 value_scales + position * blocks + block);
+  }
 }
 
 }  // namespace

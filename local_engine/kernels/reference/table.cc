@@ -112,42 +112,91 @@ void Rope(const RopeArgs& args) {
   }
 }
 
-int64_t KeyPlace(int64_t head_width, int position, int64_t d) {
-  return position / kKeyGroup * head_width * kKeyGroup + d * kKeyGroup + position % kKeyGroup;
+// Where a part (kernel_table.h) keeps what it has of a position. `row`: of each position in a
+// group.
+int64_t KeyPlace(int64_t row, int position, int64_t i) {
+  return position / kKeyGroup * row * kKeyGroup + i * kKeyGroup + position % kKeyGroup;
+}
+int64_t ValuePlace(int64_t row, int position, int64_t i) {
+  return (kAttentionPart + position) * row + i;
 }
 
-int64_t ValuePlace(int64_t head_width, int position, int64_t d) {
-  return (kAttentionPart + position) * head_width + d;
-}
-
-void StoreKv(const float* key, const float* value, int64_t head_width, int position, uint8_t* kv) {
-  uint16_t* halves = reinterpret_cast<uint16_t*>(kv);
-  for (int64_t d = 0; d < head_width; ++d) {
-    halves[KeyPlace(head_width, position, d)] = FloatToHalf(key[d]);
-    halves[ValuePlace(head_width, position, d)] = FloatToHalf(value[d]);
+struct HalfKv {
+  static float Key(const uint8_t* kv, int64_t width, int position, int64_t d) {
+    return HalfToFloat(reinterpret_cast<const uint16_t*>(kv)[KeyPlace(width, position, d)]);
   }
-}
+  static float Value(const uint8_t* kv, int64_t width, int position, int64_t d) {
+    return HalfToFloat(reinterpret_cast<const uint16_t*>(kv)[ValuePlace(width, position, d)]);
+  }
+  static void Store(const float* key, const float* value, int64_t width, int position,
+                    uint8_t* kv) {
+    uint16_t* halves = reinterpret_cast<uint16_t*>(kv);
+    for (int64_t d = 0; d < width; ++d) {
+      halves[KeyPlace(width, position, d)] = FloatToHalf(key[d]);
+      halves[ValuePlace(width, position, d)] = FloatToHalf(value[d]);
+    }
+  }
+};
+
+struct ByteKv {
+  static float Key(const uint8_t* kv, int64_t width, int position, int64_t d) {
+    const int64_t scale = KeyPlace(KvBlocks(width), position, d / kKvBlock);
+    return HalfToFloat(Scales(kv, width)[scale]) * Number(kv, KeyPlace(width, position, d));
+  }
+  static float Value(const uint8_t* kv, int64_t width, int position, int64_t d) {
+    const int64_t scale = ValuePlace(KvBlocks(width), position, d / kKvBlock);
+    return HalfToFloat(Scales(kv, width)[scale]) * Number(kv, ValuePlace(width, position, d));
+  }
+  static void Store(const float* key, const float* value, int64_t width, int position,
+                    uint8_t* kv) {
+    StoreRow(key, width, position, KeyPlace, kv);
+    StoreRow(value, width, position, ValuePlace, kv);
+  }
+
+ private:
+  static const uint16_t* Scales(const uint8_t* kv, int64_t width) {
+    return reinterpret_cast<const uint16_t*>(kv + 2 * kAttentionPart * width);
+  }
+  static float Number(const uint8_t* kv, int64_t place) {
+    return reinterpret_cast<const int8_t*>(kv)[place];
+  }
+  template <typename Place>
+  static void StoreRow(const float* x, int64_t width, int position, Place place, uint8_t* kv) {
+    uint16_t* scales = reinterpret_cast<uint16_t*>(kv + 2 * kAttentionPart * width);
+    for (int64_t block = 0; block < KvBlocks(width); ++block) {
+      const int64_t begin = block * kKvBlock, end = std::min(begin + kKvBlock, width);
+      int8_t values[2 * kActivationBlock];
+      ActivationBlock quantized[2];
+      Quantize(x + begin, end - begin, values, quantized);
+      scales[place(KvBlocks(width), position, block)] = FloatToHalf(quantized[0].scale);
+      for (int64_t d = begin; d < end; ++d) {
+        reinterpret_cast<int8_t*>(kv)[place(width, position, d)] = values[d - begin];
+      }
+    }
+  }
+};
 
 int64_t AttentionStateFloats(int64_t head_width) { return kAttentionStateHead + head_width; }
 int64_t AttentionScratchBytes(int64_t, int64_t) { return 64; }
 
-double Score(const float* query, const uint16_t* halves, int64_t head_width, int position) {
+template <typename Kv>
+double Score(const float* query, const uint8_t* kv, int64_t head_width, int position) {
   double sum = 0;
   for (int64_t d = 0; d < head_width; ++d) {
-    sum += static_cast<double>(query[d]) * HalfToFloat(halves[KeyPlace(head_width, position, d)]);
+    sum += static_cast<double>(query[d]) * Kv::Key(kv, head_width, position, d);
   }
   return sum;
 }
 
+template <typename Kv>
 void AttentionRow(const AttentionPartArgs& args, int row) {
   const int visible = args.visible[row];
-  const uint16_t* halves = reinterpret_cast<const uint16_t*>(args.kv);
   float* state = args.states[row];
   std::fill_n(state, AttentionStateFloats(args.head_width), 0.0f);
   state[0] = -std::numeric_limits<float>::infinity();
   float scores[kAttentionPart];
   for (int i = 0; i < visible; ++i) {
-    const double score = Score(args.queries[row], halves, args.head_width, i);
+    const double score = Score<Kv>(args.queries[row], args.kv, args.head_width, i);
     scores[i] = static_cast<float>(args.scale * score);
     state[0] = std::max(state[0], scores[i]);
   }
@@ -158,15 +207,15 @@ void AttentionRow(const AttentionPartArgs& args, int row) {
   for (int64_t d = 0; d < args.head_width; ++d) {
     double sum = 0;
     for (int i = 0; i < visible; ++i) {
-      const uint16_t value = halves[ValuePlace(args.head_width, i, d)];
-      sum += static_cast<double>(scores[i]) * HalfToFloat(value);
+      sum += static_cast<double>(scores[i]) * Kv::Value(args.kv, args.head_width, i, d);
     }
     state[kAttentionStateHead + d] = static_cast<float>(sum);
   }
 }
 
+template <typename Kv>
 void AttentionPart(const AttentionPartArgs& args) {
-  for (int row = 0; row < args.rows; ++row) AttentionRow(args, row);
+  for (int row = 0; row < args.rows; ++row) AttentionRow<Kv>(args, row);
 }
 
 void AttentionMerge(float* into, const float* part, int64_t head_width) {
@@ -233,10 +282,10 @@ constexpr KernelTable kReferenceKernels = {
     .silu_mul = SiluMul,
     .add = Add,
     .rope = Rope,
-    .store_kv = StoreKv,
     .attention_state_floats = AttentionStateFloats,
     .attention_scratch_bytes = AttentionScratchBytes,
-    .attention_part = AttentionPart,
+    .kv = {{DType::kF16, HalfKv::Store, AttentionPart<HalfKv>},
+           {DType::kQ8_0, ByteKv::Store, AttentionPart<ByteKv>}},
     .attention_merge = AttentionMerge,
     .attention_finish = AttentionFinish,
 

@@ -6,16 +6,14 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "local_engine/base/half.h"
 #include "tests/local_engine/kernels/kernel_testing.h"
 
 namespace nearfar {
 namespace {
-
-constexpr uint16_t kNotANumber = 0x7e00;
 
 std::vector<double> Expect(const TestKv& cache, int64_t head_width, const float* query, int visible,
                            float scale) {
@@ -24,7 +22,7 @@ std::vector<double> Expect(const TestKv& cache, int64_t head_width, const float*
   for (int i = 0; i < visible; ++i) {
     double score = 0;
     for (int64_t d = 0; d < head_width; ++d) {
-      score += static_cast<double>(query[d]) * HalfToFloat(cache.key(i, d));
+      score += static_cast<double>(query[d]) * cache.key(i, d);
     }
     weights[i] = score * scale;
     largest = std::max(largest, weights[i]);
@@ -32,15 +30,16 @@ std::vector<double> Expect(const TestKv& cache, int64_t head_width, const float*
   for (double& weight : weights) sum += weight = std::exp(weight - largest);
   for (int i = 0; i < visible; ++i) {
     for (int64_t d = 0; d < head_width; ++d) {
-      out[d] += weights[i] / sum * HalfToFloat(cache.value(i, d));
+      out[d] += weights[i] / sum * cache.value(i, d);
     }
   }
   return out;
 }
 
-class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
+class AttentionKernelTest : public testing::TestWithParam<std::tuple<const KernelTable*, DType>> {
  protected:
-  const KernelTable& table() const { return *GetParam(); }
+  const KernelTable& table() const { return *std::get<0>(GetParam()); }
+  DType type() const { return std::get<1>(GetParam()); }
 
   // Attention of rows with these visible counts over all parts, as local_engine/ops/ does it.
   std::vector<float> Attend(const TestKv& cache, int64_t width, const std::vector<float>& queries,
@@ -79,21 +78,22 @@ class AttentionKernelTest : public testing::TestWithParam<const KernelTable*> {
     }
     const int64_t count = static_cast<int64_t>(visible.size());
     AlignedBuffer scratch(table().attention_scratch_bytes(width, count));
-    table().attention_part({.queries = rows.data(),
-                            .visible = seen.data(),
-                            .rows = static_cast<int>(count),
-                            .kv = cache.parts()[begin / kAttentionPart],
-                            .head_width = width,
-                            .scale = scale,
-                            .states = places.data(),
-                            .scratch = scratch.data()});
+    FindKvKernel(table(), type())
+        .attention_part({.queries = rows.data(),
+                         .visible = seen.data(),
+                         .rows = static_cast<int>(count),
+                         .kv = cache.parts()[begin / kAttentionPart],
+                         .head_width = width,
+                         .scale = scale,
+                         .states = places.data(),
+                         .scratch = scratch.data()});
     return states;
   }
 };
 
 TEST_P(AttentionKernelTest, AgreesForEveryLengthAndWidth) {
   for (const int64_t width : {64, 128, 80, 20, 7}) {
-    const TestKv cache(600, 1, width, &random_);
+    const TestKv cache(type(), 600, 1, width, &random_);
     for (const std::vector<int>& visible :
          {std::vector<int>{1}, {2, 1}, {63, 64, 65}, {256, 257, 5, 600, 300}, {600, 599, 598}}) {
       const std::vector<float> queries =
@@ -112,7 +112,7 @@ TEST_P(AttentionKernelTest, AgreesForEveryLengthAndWidth) {
 }
 
 TEST_P(AttentionKernelTest, LargeScoresDoNotOverflow) {
-  const TestKv cache(300, 1, 64, &random_);
+  const TestKv cache(type(), 300, 1, 64, &random_);
   const std::vector<float> queries = RandomFloats(64, 500.0f, &random_);
   const std::vector<float> out = Attend(cache, 64, queries, {300}, 1.0f);
   const std::vector<double> expected = Expect(cache, 64, queries.data(), 300, 1.0f);
@@ -121,7 +121,7 @@ TEST_P(AttentionKernelTest, LargeScoresDoNotOverflow) {
 
 TEST_P(AttentionKernelTest, ARowGetsTheSameBitsAloneAndInABlock) {
   const int64_t width = 64;
-  const TestKv cache(700, 1, width, &random_);
+  const TestKv cache(type(), 700, 1, width, &random_);
   const std::vector<int> visible = {5, 64, 130, 255, 256, 257, 400, 640, 641, 700, 1};
   const std::vector<float> queries =
       RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
@@ -138,15 +138,14 @@ TEST_P(AttentionKernelTest, ARowGetsTheSameBitsAloneAndInABlock) {
 // Positions beyond a row's own are another token's, or not written yet.
 TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
   const int64_t width = 32;
-  const TestKv cache(130, 1, width, &random_);
+  const TestKv cache(type(), 130, 1, width, &random_);
   const std::vector<int> visible = {70, 66, 3, 130};
   const std::vector<float> queries =
       RandomFloats(static_cast<int64_t>(visible.size()) * width, 2.0f, &random_);
   const std::vector<float> before = Attend(cache, width, queries, visible, 0.2f);
   for (int64_t i = 70; i < 130; ++i) {
-    for (int64_t d = 0; d < width; ++d) {
-      cache.key(i, d) = cache.value(i, d) = kNotANumber;
-    }
+    cache.SpoilKey(i);
+    cache.SpoilValue(i);
   }
   const std::vector<float> after = Attend(cache, width, queries, visible, 0.2f);
   EXPECT_EQ(std::memcmp(before.data(), after.data(), 3 * width * sizeof(float)), 0);
@@ -156,21 +155,27 @@ TEST_P(AttentionKernelTest, UnseenPositionsDoNotReachARow) {
 TEST_P(AttentionKernelTest, AQueryOrAKeyThatIsNoNumberGivesNone) {
   const int64_t width = 32;
   for (const int visible : {1, 2, 70, 300, 600}) {
-    const TestKv cache(600, 1, width, &random_);
+    const TestKv cache(type(), 600, 1, width, &random_);
     std::vector<float> queries = RandomFloats(2 * width, 2.0f, &random_);
     queries[5] = NAN;  // of the first of two rows
     std::vector<float> out = Attend(cache, width, queries, {visible, visible}, 0.2f);
     for (int64_t d = 0; d < 2 * width; ++d) {
       EXPECT_EQ(std::isnan(out[d]), d < width) << visible << " positions, " << d;
     }
-    cache.key(visible - 1, 0) = kNotANumber;  // the second sees it too
+    cache.SpoilKey(visible - 1);  // the second sees it too
     out = Attend(cache, width, queries, {visible, visible}, 0.2f);
     for (const float number : out) EXPECT_TRUE(std::isnan(number)) << visible << " positions";
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryTable, AttentionKernelTest, testing::ValuesIn(TablesOfThisCpu()),
-                         [](const auto& info) { return std::string(info.param->name); });
+INSTANTIATE_TEST_SUITE_P(EveryTable, AttentionKernelTest,
+                         testing::Combine(testing::ValuesIn(TablesOfThisCpu()),
+                                          testing::Values(DType::kF16, DType::kQ8_0)),
+                         [](const auto& info) {
+                           const bool bytes = std::get<1>(info.param) == DType::kQ8_0;
+                           return std::string(std::get<0>(info.param)->name) +
+                                  (bytes ? "_q8_0" : "_f16");
+                         });
 
 }  // namespace
 }  // namespace nearfar

@@ -48,10 +48,14 @@ TEST_F(DispatchTest, NamesAreUniqueAndTablesWhole) {
       EXPECT_NE(FindFormatKernel(table, format.dtype), nullptr) << table.name << " " << format.name;
     }
     EXPECT_TRUE(table.matmul_scratch_bytes && table.quantize && table.rms_norm && table.silu_mul &&
-                table.add && table.rope && table.store_kv && table.attention_state_floats &&
-                table.attention_scratch_bytes && table.attention_part && table.attention_merge &&
-                table.attention_finish)
+                table.add && table.rope && table.attention_state_floats &&
+                table.attention_scratch_bytes && table.attention_merge && table.attention_finish)
         << table.name;
+    for (const DType type : {DType::kF16, DType::kQ8_0}) {
+      const KvKernel& kernel = FindKvKernel(table, type);
+      EXPECT_EQ(kernel.type, type) << table.name;
+      EXPECT_TRUE(kernel.store && kernel.attention_part) << table.name;
+    }
   }
 }
 

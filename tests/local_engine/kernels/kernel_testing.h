@@ -118,36 +118,75 @@ inline TestActivations MakeActivations(const KernelTable& table, std::vector<flo
   return x;
 }
 
-// Keys and values of one or more KV heads, F16, in memory of exactly their size.
+// Keys and values of one or more KV heads, in memory of exactly their size.
 class TestKv {
  public:
-  TestKv(int64_t positions, int64_t kv_heads, int64_t head_width, std::mt19937* random)
-      : head_width_(head_width), part_bytes_(kv_heads * KvPartBytes(head_width)) {
+  TestKv(DType type, int64_t positions, int64_t kv_heads, int64_t head_width, std::mt19937* random)
+      : type_(type), width_(head_width), part_bytes_(kv_heads * KvPartBytes(type, head_width)) {
     const int64_t count = (positions + kAttentionPart - 1) / kAttentionPart;
     memory_ = AlignedBuffer(count * part_bytes_);
     for (int64_t i = 0; i < count; ++i) parts_.push_back(memory_.data() + i * part_bytes_);
-    const int64_t halves = static_cast<int64_t>(memory_.size() / sizeof(uint16_t));
-    const std::vector<float> floats = RandomFloats(halves, 1.0f, random);
-    for (int64_t i = 0; i < halves; ++i) memory_.as<uint16_t>()[i] = FloatToHalf(floats[i]);
+    for (int64_t i = 0; i < count * kv_heads; ++i) {
+      Fill(memory_.data() + i * KvPartBytes(type, head_width), random);
+    }
   }
 
   uint8_t* const* parts() const { return parts_.data(); }
-  uint16_t& key(int64_t position, int64_t d, int64_t kv_head = 0) const {
-    const int64_t in_part = position % kAttentionPart;
-    return Head(position, kv_head)[in_part / kKeyGroup * kKeyGroup * head_width_ + d * kKeyGroup +
-                                   in_part % kKeyGroup];
+
+  float key(int64_t position, int64_t d, int64_t kv_head = 0) const {
+    return Number(Head(position, kv_head), KeyPlace(width_, position, d),
+                  KeyPlace(KvBlocks(width_), position, d / kKvBlock));
   }
-  uint16_t& value(int64_t position, int64_t d, int64_t kv_head = 0) const {
-    return Head(position, kv_head)[(kAttentionPart + position % kAttentionPart) * head_width_ + d];
+  float value(int64_t position, int64_t d, int64_t kv_head = 0) const {
+    return Number(Head(position, kv_head), ValuePlace(width_, position, d),
+                  ValuePlace(KvBlocks(width_), position, d / kKvBlock));
+  }
+
+  // Of the first KV head, dimension 0 and what shares a scale with it become no number.
+  void SpoilKey(int64_t position) const {
+    Spoil(position, KeyPlace(type_ == DType::kF16 ? width_ : KvBlocks(width_), position, 0));
+  }
+  void SpoilValue(int64_t position) const {
+    Spoil(position, ValuePlace(type_ == DType::kF16 ? width_ : KvBlocks(width_), position, 0));
   }
 
  private:
-  uint16_t* Head(int64_t position, int64_t kv_head) const {
-    return reinterpret_cast<uint16_t*>(parts_[position / kAttentionPart] +
-                                       kv_head * KvPartBytes(head_width_));
+  // `row`: numbers, or scales, of a position.
+  static int64_t KeyPlace(int64_t row, int64_t position, int64_t i) {
+    const int64_t in_part = position % kAttentionPart;
+    return in_part / kKeyGroup * kKeyGroup * row + i * kKeyGroup + in_part % kKeyGroup;
+  }
+  static int64_t ValuePlace(int64_t row, int64_t position, int64_t i) {
+    return (kAttentionPart + position % kAttentionPart) * row + i;
+  }
+  uint8_t* Head(int64_t position, int64_t kv_head) const {
+    return parts_[position / kAttentionPart] + kv_head * KvPartBytes(type_, width_);
+  }
+  uint16_t* Halves(uint8_t* head) const {
+    const int64_t numbers = type_ == DType::kQ8_0 ? 2 * kAttentionPart * width_ : 0;
+    return reinterpret_cast<uint16_t*>(head + numbers);
+  }
+  float Number(uint8_t* head, int64_t place, int64_t scale) const {
+    if (type_ == DType::kF16) return HalfToFloat(Halves(head)[place]);
+    return HalfToFloat(Halves(head)[scale]) * static_cast<float>(static_cast<int8_t>(head[place]));
+  }
+  void Spoil(int64_t position, int64_t place) const {
+    constexpr uint16_t kNotANumber = 0x7e00;
+    Halves(Head(position, 0))[place] = kNotANumber;
+  }
+  void Fill(uint8_t* head, std::mt19937* random) const {
+    const float bound = type_ == DType::kQ8_0 ? 1.0f / 127 : 1.0f;
+    const int64_t row = type_ == DType::kQ8_0 ? KvBlocks(width_) : width_;
+    const std::vector<float> floats = RandomFloats(2 * kAttentionPart * row, bound, random);
+    for (size_t i = 0; i < floats.size(); ++i) Halves(head)[i] = FloatToHalf(floats[i]);
+    if (type_ != DType::kQ8_0) return;
+    std::uniform_int_distribution<int> byte(-127, 127);
+    std::generate_n(head, 2 * kAttentionPart * width_,
+                    [&] { return static_cast<uint8_t>(byte(*random)); });
   }
 
-  int64_t head_width_;
+  DType type_;
+  int64_t width_;
   int64_t part_bytes_;
   AlignedBuffer memory_;
   std::vector<uint8_t*> parts_;

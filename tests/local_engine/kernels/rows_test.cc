@@ -192,15 +192,64 @@ TEST_P(RowsTest, StoreRoundsAsTheStandardSays) {
   x.push_back(std::numeric_limits<float>::quiet_NaN());
   const std::vector<float> zeros(x.size());
   const int64_t width = static_cast<int64_t>(x.size());
-  const TestKv as_key(1, 1, width, &random_), as_value(1, 1, width, &random_);
-  table().store_kv(x.data(), zeros.data(), width, 0, as_key.parts()[0]);
-  table().store_kv(zeros.data(), x.data(), width, 0, as_value.parts()[0]);
+  const TestKv as_key(DType::kF16, 1, 1, width, &random_),
+      as_value(DType::kF16, 1, 1, width, &random_);
+  const KvKernel& kernel = FindKvKernel(table(), DType::kF16);
+  kernel.store(x.data(), zeros.data(), width, 0, as_key.parts()[0]);
+  kernel.store(zeros.data(), x.data(), width, 0, as_value.parts()[0]);
   for (int64_t d = 0; d + 1 < width; ++d) {
-    ASSERT_EQ(as_key.key(0, d), FloatToHalf(x[d])) << x[d];
-    ASSERT_EQ(as_value.value(0, d), FloatToHalf(x[d])) << x[d];
+    ASSERT_EQ(as_key.key(0, d), HalfToFloat(FloatToHalf(x[d]))) << x[d];
+    ASSERT_EQ(as_value.value(0, d), HalfToFloat(FloatToHalf(x[d]))) << x[d];
   }
-  EXPECT_TRUE(std::isnan(HalfToFloat(as_key.key(0, width - 1))));
-  EXPECT_TRUE(std::isnan(HalfToFloat(as_value.value(0, width - 1))));
+  EXPECT_TRUE(std::isnan(as_key.key(0, width - 1)));
+  EXPECT_TRUE(std::isnan(as_value.value(0, width - 1)));
+}
+
+// Positions in one group, in another, and a last block that is short.
+TEST_P(RowsTest, StoreInBytesStaysWithinHalfAStep) {
+  const KvKernel& kernel = FindKvKernel(table(), DType::kQ8_0);
+  for (const int64_t width : {64, 80, 20, 7}) {
+    const TestKv kv(DType::kQ8_0, 256, 1, width, &random_);
+    for (const int position : {0, 5, 16, 255}) {
+      const std::vector<float> key = RandomFloats(width, 8.0f, &random_);
+      const std::vector<float> value = RandomFloats(width, 0.01f, &random_);
+      kernel.store(key.data(), value.data(), width, position, kv.parts()[0]);
+      for (int64_t d = 0; d < width; ++d) {
+        ASSERT_NEAR(kv.key(position, d), key[d], 8.0f * 0.51f / 127) << width << " " << d;
+        ASSERT_NEAR(kv.value(position, d), value[d], 0.01f * 0.51f / 127) << width << " " << d;
+      }
+    }
+  }
+}
+
+TEST_P(RowsTest, StoreInBytesTouchesItsOwnPositionAlone) {
+  const KvKernel& kernel = FindKvKernel(table(), DType::kQ8_0);
+  const int64_t width = 40;
+  const TestKv kv(DType::kQ8_0, 256, 1, width, &random_);
+  const std::vector<uint8_t> before(kv.parts()[0],
+                                    kv.parts()[0] + KvPartBytes(DType::kQ8_0, width));
+  const std::vector<float> zeros(width);
+  kernel.store(zeros.data(), zeros.data(), width, 17, kv.parts()[0]);
+  int64_t changed = 0;
+  for (size_t i = 0; i < before.size(); ++i) changed += kv.parts()[0][i] != before[i] ? 1 : 0;
+  EXPECT_LE(changed, 2 * (width + 2 * KvBlocks(width)));
+  for (int64_t d = 0; d < width; ++d) {
+    EXPECT_EQ(kv.key(17, d), 0.0f);
+    EXPECT_EQ(kv.value(17, d), 0.0f);
+  }
+}
+
+TEST_P(RowsTest, StoreInBytesOfWhatIsNoNumberGivesNone) {
+  const KvKernel& kernel = FindKvKernel(table(), DType::kQ8_0);
+  for (const float wrong : {NAN, INFINITY}) {
+    const TestKv kv(DType::kQ8_0, 256, 1, 64, &random_);
+    std::vector<float> x(64, 1.0f);
+    x[40] = wrong;
+    kernel.store(x.data(), x.data(), 64, 3, kv.parts()[0]);
+    EXPECT_NEAR(kv.key(3, 31), 1.0f, 0.01f);
+    EXPECT_TRUE(std::isnan(kv.key(3, 40)));
+    EXPECT_TRUE(std::isnan(kv.value(3, 32)));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTable, RowsTest, testing::ValuesIn(TablesOfThisCpu()),

@@ -19,9 +19,9 @@ ModelConfig SmallConfig() {
   return config;
 }
 
-KvCache MakeCache(int context = kContext) { return KvCache(SmallConfig(), context); }
+KvCache MakeCache(int context = kContext) { return KvCache(SmallConfig(), DType::kF16, context); }
 
-int64_t BytesOf(int parts) { return int64_t{parts} * 2 * 3 * KvPartBytes(4); }
+int64_t BytesOf(int parts) { return int64_t{parts} * 2 * 3 * KvPartBytes(DType::kF16, 4); }
 
 TEST(KvCache, HoldsNoMemoryUntilItIsUsed) {
   const KvCache cache = MakeCache();
@@ -57,6 +57,15 @@ TEST(KvCache, HoldsWholeParts) {
   EXPECT_EQ(longer.bytes(), BytesOf(3));
 }
 
+TEST(KvCache, HoldsLessInBytes) {
+  ModelConfig config = SmallConfig();
+  config.head_width = 64;
+  KvCache halves(config, DType::kF16, kContext), bytes(config, DType::kQ8_0, kContext);
+  ASSERT_TRUE(halves.Reserve(1).ok());
+  ASSERT_TRUE(bytes.Reserve(1).ok());
+  EXPECT_EQ(bytes.bytes() * 32, halves.bytes() * 17);  // 34 bytes for 32 numbers
+}
+
 // Where a layer's heads are in a part.
 uint8_t* Place(const KvCache& cache, int layer, int part) {
   const KvView view = cache.layer(layer);
@@ -66,7 +75,7 @@ uint8_t* Place(const KvCache& cache, int layer, int part) {
 // Every byte may be written; a sanitizer watches.
 TEST(KvCache, EachPartOfEachLayerHasAPlaceThatStays) {
   KvCache cache = MakeCache();
-  const size_t bytes = 3 * KvPartBytes(4);
+  const size_t bytes = 3 * KvPartBytes(DType::kF16, 4);
   std::vector<uint8_t*> places;
   for (int part = 0; part < 4; ++part) {
     ASSERT_TRUE(cache.Reserve(part * kAttentionPart + 1).ok());

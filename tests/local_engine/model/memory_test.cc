@@ -33,9 +33,11 @@ ModelConfig SmallConfig() {
 
 TEST(Memory, AFullCacheHoldsWhatWasToldBefore) {
   const ModelConfig config = SmallConfig();
-  KvCache cache(config, 300);
-  ASSERT_TRUE(cache.Reserve(300).ok());
-  EXPECT_EQ(KvCacheBytes(config, 300), static_cast<double>(cache.bytes()));
+  for (const DType type : {DType::kF16, DType::kQ8_0}) {
+    KvCache cache(config, type, 300);
+    ASSERT_TRUE(cache.Reserve(300).ok());
+    EXPECT_EQ(KvCacheBytes(config, type, 300), static_cast<double>(cache.bytes()));
+  }
 }
 
 MemoryNeed Need(int context, int sessions, int rows, int threads = 1) {
@@ -67,8 +69,8 @@ TEST(Memory, ATransformerHoldsNoMoreThanWasToldBefore) {
         need.kernels = SelectKernels(kernels).value();
         const auto pool = ThreadPool::Create(threads).value();
         const auto transformer =
-            Transformer::Create(model->config, model->weights, *need.kernels, pool.get(),
-                                need.context, need.rows, need.sessions)
+            Transformer::Create(model->config, model->weights, *need.kernels, need.kv_type,
+                                pool.get(), need.context, need.rows, need.sessions)
                 .value();
         const double held = static_cast<double>(transformer->bytes());
         const double told = ActivationBytes(model->config, model->weights.vocabulary(), need);
@@ -82,7 +84,8 @@ TEST(Memory, ATransformerHoldsNoMoreThanWasToldBefore) {
 TEST(Memory, TheLimitIsHeldAndTheRefusalSaysWhatToLower) {
   const ModelConfig config = SmallConfig();
   const MemoryNeed need = Need(1 << 16, 4, 20);
-  const double needed = ActivationBytes(config, 280, need) + 4 * KvCacheBytes(config, 1 << 16);
+  const double needed =
+      ActivationBytes(config, 280, need) + 4 * KvCacheBytes(config, DType::kF16, 1 << 16);
   const int64_t bytes = static_cast<int64_t>(needed);
   EXPECT_EQ(FitContext(config, 280, need, need.context, bytes).value(), need.context);
   const absl::Status refused = FitContext(config, 280, need, need.context, bytes - 1).status();
@@ -100,7 +103,7 @@ TEST(Memory, TheLongestContextThatFitsIsFound) {
   const ModelConfig config = SmallConfig();
   const auto needed = [&](int context) {
     return static_cast<int64_t>(ActivationBytes(config, 280, Need(context, 2, 20)) +
-                                2 * KvCacheBytes(config, context));
+                                2 * KvCacheBytes(config, DType::kF16, context));
   };
   const MemoryNeed need = Need(4096, 2, 20);
   for (const int context : {512, 513, 3000, 3008, 4095}) {

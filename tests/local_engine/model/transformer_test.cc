@@ -157,26 +157,29 @@ struct Subject {
   std::shared_ptr<const Model> model;
   std::unique_ptr<ThreadPool> pool = ThreadPool::Create(2).value();
   std::unique_ptr<Transformer> transformer;
+  DType kv_type = DType::kF16;
 
   KvCache NewCache() const {
-    KvCache cache(model->config, kContext);
+    KvCache cache(model->config, kv_type, kContext);
     EXPECT_TRUE(cache.Reserve(kContext).ok());
     return cache;
   }
 };
 
-Subject Load(const std::string& path, const char* kernels = "") {
+Subject Load(const std::string& path, const char* kernels = "", DType kv_type = DType::kF16) {
   Subject subject;
+  subject.kv_type = kv_type;
   subject.model = LoadModel(path).value();
   subject.transformer = Transformer::Create(subject.model->config, subject.model->packed.weights,
-                                            *SelectKernels(kernels).value(), subject.pool.get(),
-                                            kContext, kMaxRows, kMaxRows)
+                                            *SelectKernels(kernels).value(), kv_type,
+                                            subject.pool.get(), kContext, kMaxRows, kMaxRows)
                             .value();
   return subject;
 }
 
-Subject Load(const TinyModelOptions& options, const char* kernels = "") {
-  return Load(testing::WriteTinyModel(options, "transformer.gguf"), kernels);
+Subject Load(const TinyModelOptions& options, const char* kernels = "",
+             DType kv_type = DType::kF16) {
+  return Load(testing::WriteTinyModel(options, "transformer.gguf"), kernels, kv_type);
 }
 
 std::vector<int32_t> SomeIds(int count, int step = 37) {
@@ -199,16 +202,18 @@ struct Variant {
   TinyModelOptions options;
   const char* kernels;
   double tolerance;  // of a logit whose deviation is about one
+  DType kv_type = DType::kF16;
 };
 
 std::string VariantName(const Variant& variant) {
   return variant.options.architecture + FindFormat(variant.options.weights)->name +
-         (variant.kernels[0] != '\0' ? variant.kernels : "best");
+         (variant.kernels[0] != '\0' ? variant.kernels : "best") +
+         (variant.kv_type == DType::kF16 ? "" : "KeysInBytes");
 }
 
 void PrintTo(const Variant& variant, std::ostream* out) { *out << VariantName(variant); }
 
-// The reference kernels keep f32 activations, so that only the F16 cache rounds; the best ones of
+// The reference kernels keep f32 activations, so that only the cache rounds; the best ones of
 // this CPU quantize activations to 8 bits.
 std::vector<Variant> AllVariants() {
   std::vector<Variant> variants;
@@ -220,6 +225,9 @@ std::vector<Variant> AllVariants() {
                                         .context = kContext};
       variants.push_back({options, "reference", 4e-3});
       variants.push_back({options, "", 0.15});
+      if (format.dtype != DType::kF32) continue;
+      variants.push_back({options, "reference", 4e-2, DType::kQ8_0});
+      variants.push_back({options, "", 4e-2, DType::kQ8_0});
     }
   }
   return variants;
@@ -228,7 +236,7 @@ std::vector<Variant> AllVariants() {
 class EveryVariant : public ::testing::TestWithParam<Variant> {};
 
 TEST_P(EveryVariant, AgreesWithTheNaivePass) {
-  const Subject subject = Load(GetParam().options, GetParam().kernels);
+  const Subject subject = Load(GetParam().options, GetParam().kernels, GetParam().kv_type);
   const std::vector<int32_t> ids = SomeIds(12);
   KvCache cache = subject.NewCache();
   const std::vector<float> logits = Feed(subject, ids, cache);
@@ -244,7 +252,7 @@ TEST_P(EveryVariant, AgreesWithTheNaivePass) {
 
 // The bits of a token's logits do not depend on what is computed beside it.
 TEST_P(EveryVariant, PiecesAndSingleTokensAgreeWithTheWhole) {
-  const Subject subject = Load(GetParam().options, GetParam().kernels);
+  const Subject subject = Load(GetParam().options, GetParam().kernels, GetParam().kv_type);
   const std::vector<int32_t> ids = SomeIds(12);
   KvCache whole = subject.NewCache();
   const std::vector<float> expected = Feed(subject, ids, whole);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "local_engine/base/half.h"
 #include "tests/local_engine/ops/ops_testing.h"
 
 namespace nearfar {
@@ -38,7 +37,8 @@ class AttentionOpTest : public OpsTest {
       caches = std::max(caches, cache + 1);
     }
     for (int i = 0; i < caches; ++i) {
-      scene.caches.emplace_back(positions, shape.kv_heads, shape.head_width, &random_);
+      scene.caches.emplace_back(shape.kv_type, positions, shape.kv_heads, shape.head_width,
+                                &random_);
     }
     const int64_t count = static_cast<int64_t>(cache_and_length.size());
     scene.queries = RandomFloats(count * scene.width(), 2.0f, &random_);
@@ -66,12 +66,12 @@ class AttentionOpTest : public OpsTest {
       for (int64_t i = 0; i < item.length; ++i) {
         double score = 0;
         for (int64_t d = 0; d < shape.head_width; ++d) {
-          score += query[d] * HalfToFloat(cache.key(i, d, kv_head));
+          score += query[d] * cache.key(i, d, kv_head);
         }
         const double weight = std::exp(score * shape.scale);
         total += weight;
         for (int64_t d = 0; d < shape.head_width; ++d) {
-          sums[d] += weight * HalfToFloat(cache.value(i, d, kv_head));
+          sums[d] += weight * cache.value(i, d, kv_head);
         }
       }
       for (int64_t d = 0; d < shape.head_width; ++d) {
@@ -146,7 +146,7 @@ TEST_P(AttentionOpTest, ADepthOfSeveralRoundsGivesTheSameBits) {
 // A table that notes where attention_part leaves its states.
 absl::Mutex noted_mutex;
 std::set<const float*>* noted = nullptr;
-decltype(KernelTable::attention_part) noted_part = nullptr;
+decltype(KvKernel::attention_part) noted_part = nullptr;
 
 void NotingPart(const AttentionPartArgs& args) {
   {
@@ -164,8 +164,9 @@ TEST_P(AttentionOpTest, FewTokensAtDepthAreWorkForAllThreads) {
   Scene scene = Make(shape, items);
   std::set<const float*> places;
   KernelTable noting = table();
+  ASSERT_EQ(noting.kv[0].type, shape.kv_type);
   noted = &places;
-  noted_part = std::exchange(noting.attention_part, NotingPart);
+  noted_part = std::exchange(noting.kv[0].attention_part, NotingPart);
   OpContext watched = context();
   watched.kernels = &noting;
   Attention(watched, scene.shape, scene.items);
@@ -196,6 +197,22 @@ TEST_P(AttentionOpTest, LeastBlocksAtDepthFitIntoTheMemory) {
   tight.workspace = &workspace;
   Attention(tight, scene.shape, scene.items);
   for (const size_t i : {0, 31, 32, 39}) ExpectRight(scene, i);
+}
+
+// In bytes with scales, as in F16: a prefill, each of its tokens alone, and a decode at depth.
+TEST_P(AttentionOpTest, KeysAndValuesInBytes) {
+  AttentionShape shape = kShape;
+  shape.kv_type = DType::kQ8_0;
+  std::vector<std::pair<int, int64_t>> items = {{1, 1100}};
+  for (int64_t length = 230; length <= 290; ++length) items.push_back({0, length});
+  Scene scene = Make(shape, items);
+  Attention(context(), shape, scene.items);
+  for (size_t i = 0; i < items.size(); i += 10) ExpectRight(scene, i);
+  const std::vector<float> together = scene.out;
+  for (size_t i = 0; i < items.size(); i += 5) {
+    Attention(context(), shape, absl::MakeSpan(&scene.items[i], 1));
+  }
+  EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);
 }
 
 TEST_P(AttentionOpTest, NoItemsNoWork) { Attention(context(), kShape, {}); }

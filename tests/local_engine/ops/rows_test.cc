@@ -138,7 +138,8 @@ TEST_P(RowsOpTest, KeysGoIntoGroupsAndValuesIntoRows) {
   const std::vector<float> key = RandomFloats(count * heads * width, 2.0f, &random_);
   const std::vector<float> value = RandomFloats(count * heads * width, 2.0f, &random_);
   constexpr uint16_t kUntouched = 0x7bcd;
-  const int64_t head_halves = KvPartBytes(width) / static_cast<int64_t>(sizeof(uint16_t));
+  const int64_t head_halves =
+      KvPartBytes(DType::kF16, width) / static_cast<int64_t>(sizeof(uint16_t));
   std::vector<std::vector<uint16_t>> parts(
       2, std::vector<uint16_t>(3 + heads * head_halves, kUntouched));
   std::vector<uint8_t*> places;

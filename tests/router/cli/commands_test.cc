@@ -131,6 +131,7 @@ TEST_F(Commands, WrongUseIsExit64) {
       {"policy", "reload"},
       {"policy", "reload", "--daemon", "/x", "--cert", "c.pem"},
       {"ask", "hi", "--kernels", "bogus"},
+      {"ask", "hi", "--kv-type", "q4_0"},
       {"chat", "--kernels", "bogus"},
       {"generate", "hi", "--kernels", "bogus"},
       {"generate", "hi", "--seed", "-1"},

@@ -48,6 +48,7 @@ TEST_F(DaemonConfigTest, AShortFileTakesTheDefaults) {
   EXPECT_TRUE(config->serve_router);
   EXPECT_FALSE(config->serve_inference);
   EXPECT_TRUE(config->packed_cache);
+  EXPECT_EQ(config->kv_type, "f16");
   EXPECT_EQ(config->policy->name, "test");
   EXPECT_EQ(config->policy_path, folder_.File("policy.yaml"));
   EXPECT_EQ(config->max_active, 64);
@@ -68,7 +69,7 @@ listen:
   - {address: "[::]:7444", allow_plaintext_network: true}
 serve: {router: true, inference: true}
 model: {path: model.gguf, threads: 2, context_tokens: 1024, max_sessions: 8, kernels: scalar,
-        packed_cache: false}
+        packed_cache: false, kv_type: q8_0}
 policy: policy.yaml
 state_dir: state
 price: {input_usd_per_mtok: 0.25, output_usd_per_mtok: 1.5}
@@ -87,6 +88,7 @@ drain_seconds: 2.5
   EXPECT_EQ(config->max_sessions, 8);
   EXPECT_EQ(config->kernels, "scalar");
   EXPECT_FALSE(config->packed_cache);
+  EXPECT_EQ(config->kv_type, "q8_0");
   EXPECT_EQ(config->state_dir, folder_.File("state"));
   EXPECT_EQ(config->input_usd_per_mtok, 0.25);
   EXPECT_EQ(config->output_usd_per_mtok, 1.5);
@@ -191,6 +193,13 @@ TEST_F(DaemonConfigTest, KernelsThatAreNotKnownAreAMistake) {
       Errors("schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\n"
              "policy: policy.yaml\nmodel: {path: model.gguf, kernels: mmx}\n"),
       HasSubstr("d.yaml:4:27: model.kernels: kernels option: no kernels are named \"mmx\""));
+}
+
+TEST_F(DaemonConfigTest, AKvTypeThatIsNotKnownIsAMistake) {
+  EXPECT_THAT(
+      Errors("schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\n"
+             "policy: policy.yaml\nmodel: {path: model.gguf, kv_type: q4_0}\n"),
+      HasSubstr("d.yaml:4:27: model.kv_type: kv_type option: no type is named \"q4_0\" (known:"));
 }
 
 TEST_F(DaemonConfigTest, ThereMustBeAFile) {
