@@ -55,7 +55,13 @@ constexpr int kMultipliers = 4;
 struct Multipliers {
   FixedF32 v;  // in each 128 bits
 };
-NEARFAR_INLINE Multipliers LoadMultipliers(const float* from) { return {svld1rq_f32(All(), from)}; }
+// A product by lane takes its lanes from Z0 to Z7. A compiler that keeps them elsewhere would move
+// them for each product; the empty assembly says where they are wanted.
+NEARFAR_INLINE Multipliers LoadMultipliers(const float* from) {
+  FixedF32 v = svld1rq_f32(All(), from);
+  asm("" : "+y"(v));
+  return {v};
+}
 template <int kWhich>
 NEARFAR_INLINE F32 FmaBy(Multipliers a, F32 b, F32 c) {
   return {svmla_lane_f32(c.v, b.v, a.v, kWhich)};
