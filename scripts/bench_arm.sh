@@ -141,7 +141,10 @@ find_mca() {
     [[ "$(apt-cache policy "llvm-$version" 2>/dev/null)" == *"Candidate: "[0-9]* ]] || continue
     echo "bench_arm.sh: unpacking llvm-$version into $LLVM" >&2
     mkdir -p "$LLVM"
-    (cd "$LLVM" && apt-get -q download "llvm-$version" "libllvm$version" >&2 &&
+    # apt fetches as a user who cannot enter a private folder.
+    local apt=(apt-get -q)
+    [[ $(id -u) -eq 0 ]] && apt+=(-o APT::Sandbox::User=root)
+    (cd "$LLVM" && "${apt[@]}" download "llvm-$version" "libllvm$version" >&2 &&
       for package in ./*llvm"$version"_*.deb "llvm-$version"_*.deb; do dpkg -x "$package" .; done &&
       rm -f ./*.deb) || fail "cannot download llvm-$version; is the network there?" 69
     echo "$mca"
