@@ -6,6 +6,7 @@
 TYPE is one of llama.cpp's file types: q4_0, q5_0, q8_0, q4_k_m and so on. Weights that were
 quantized already are decoded and rounded again, so the new file serves to measure speed; to ask the
 model something, quantize from the original weights. Needs the Python of scripts/install_peer.sh.
+Held by tests/scripts/requantize_test.py.
 """
 
 import argparse
