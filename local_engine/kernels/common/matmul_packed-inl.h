@@ -40,32 +40,32 @@ constexpr int Log2(int x) { return x <= 1 ? 0 : 1 + Log2(x / 2); }
 
 #ifndef NEARFAR_KERNELS_OWN_NUMBERS
 
-// The numbers of a block of activations, each in all lanes. kSign is 1 or -1. All in vectors: a
-// broadcast from memory is cheaper than one from a register.
+// The numbers of a block of activations, each in all lanes. All in vectors: a broadcast from memory
+// is cheaper than one from a register.
 class BlockNumbers {
  public:
   BlockNumbers() = default;
   NEARFAR_INLINE explicit BlockNumbers(const ActivationBlock& x) : x_(&x) {}
   NEARFAR_INLINE F32 Scale() const { return Set(x_->scale); }
   NEARFAR_INLINE F32 Sum() const { return Set(x_->sum); }
-  // Of all 32 values, of the first 16, and of the others.
-  template <int kSign>
+  // Of all 32 values, of the first 16, and of the others; times kSign (1 or -1) times 2^kShift.
+  template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSum() const {
-    return Difference<kSign>(SetInts(x_->minus_sum), SetInts(0));
+    return Difference<kSign, kShift>(SetInts(x_->minus_sum), SetInts(0));
   }
-  template <int kSign>
+  template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSumLow() const {
-    return Difference<kSign>(SetInts(x_->minus_sum_low), SetInts(0));
+    return Difference<kSign, kShift>(SetInts(x_->minus_sum_low), SetInts(0));
   }
-  template <int kSign>
+  template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSumHigh() const {
-    return Difference<kSign>(SetInts(x_->minus_sum), SetInts(x_->minus_sum_low));
+    return Difference<kSign, kShift>(SetInts(x_->minus_sum), SetInts(x_->minus_sum_low));
   }
 
  private:
-  template <int kSign>
+  template <int kSign, int kShift>
   static NEARFAR_INLINE I32 Difference(I32 a, I32 b) {
-    return kSign < 0 ? SubInts(b, a) : SubInts(a, b);
+    return ShiftLeftInts<kShift>(kSign < 0 ? SubInts(b, a) : SubInts(a, b));
   }
 
   const ActivationBlock* x_;
@@ -92,10 +92,10 @@ class BlockDots {
       for (int i = 0; i < kScales; ++i) dots_[i].Begin(SetInts(0));
     } else {
       constexpr int kShift = Log2(kSign * kBias) + kRaw;
-      dots_[0].Begin(ShiftLeftInts<kShift>(kScales == 1 ? x.template MinusSum<kSign>()
-                                                        : x.template MinusSumLow<kSign>()));
+      dots_[0].Begin(kScales == 1 ? x.template MinusSum<kSign, kShift>()
+                                  : x.template MinusSumLow<kSign, kShift>());
       if constexpr (kScales == 1) return;
-      dots_[kScales - 1].Begin(ShiftLeftInts<kShift>(x.template MinusSumHigh<kSign>()));
+      dots_[kScales - 1].Begin(x.template MinusSumHigh<kSign, kShift>());
     }
   }
 

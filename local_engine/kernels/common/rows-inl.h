@@ -49,12 +49,12 @@ NEARFAR_INLINE void StoreEachInt8(int8_t* to, const I32 (&x)[kCount]) {
 // either, whatever Max makes of them: so that they reach every product of the row, and a damaged
 // model is noticed by its logits.
 NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBlock* block) {
-  constexpr int kHalf = kActivationBlock / 2;
-  F32 largest = Set(0.0f), zeros = Set(0.0f);
-  for (int i = 0; i < kActivationBlock; i += kLanes) {
-    const F32 some = Load(x + i);
-    largest = Max(Abs(some), largest);
-    zeros = Fma(some, Set(0.0f), zeros);  // zero times a finite number, and no other, is zero
+  constexpr int kHalf = kActivationBlock / 2, kVectors = kActivationBlock / kLanes;
+  F32 some[kVectors], largest = Set(0.0f), zeros = Set(0.0f);
+  for (int i = 0; i < kVectors; ++i) {
+    some[i] = Load(x + i * kLanes);
+    largest = Max(Abs(some[i]), largest);
+    zeros = Fma(some[i], Set(0.0f), zeros);  // zero times a finite number, and no other, is zero
   }
   const float bound = MaxLanes(largest);
   // Below this the inverse would overflow, and nothing of the block would reach a result.
@@ -62,9 +62,9 @@ NEARFAR_INLINE void QuantizeBlock(const float* x, int8_t* values, ActivationBloc
   const F32 inverse = Set(silent ? 0.0f : 127.0f / bound);
   int32_t sums[2];
   for (int half = 0; half < 2; ++half) {
-    I32 rounded[kHalf / kLanes], sum = {};
-    for (int i = 0; i < kHalf / kLanes; ++i) {
-      rounded[i] = RoundToInt(Mul(Load(x + half * kHalf + i * kLanes), inverse));
+    I32 rounded[kVectors / 2], sum = {};
+    for (int i = 0; i < kVectors / 2; ++i) {
+      rounded[i] = RoundToInt(Mul(some[half * kVectors / 2 + i], inverse));
       sum = AddInts(sum, rounded[i]);
     }
     StoreEachInt8(values + half * kHalf, rounded);

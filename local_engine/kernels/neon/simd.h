@@ -167,6 +167,15 @@ NEARFAR_INLINE F32 FromSigned8(const int8_t* from) {
 
 // ---- two or four groups of rows that lie together ---------------------------------------------
 
+// One instruction loads all four groups and moves the pointer; the empty assembly keeps the
+// compiler from making places of it that each need an instruction of their own.
+NEARFAR_INLINE void LoadPiece(const uint8_t*& from, Bytes (&to)[4]) {
+  const uint8x16x4_t four = vld1q_u8_x4(from);
+  for (int i = 0; i < 4; ++i) to[i] = {four.val[i]};
+  from += sizeof(four);
+  __asm__("" : "+r"(from));
+}
+
 NEARFAR_INLINE void LoadTwoHalves(const uint16_t* from, F32* low, F32* high) {
   const float16x8_t halves = vreinterpretq_f16_u16(vld1q_u16(from));
   *low = {vcvt_f32_f16(vget_low_f16(halves))};
@@ -210,26 +219,25 @@ class BlockNumbers {
       : x_(vreinterpretq_f32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(&x)))) {}
   NEARFAR_INLINE F32 Scale() const { return {vdupq_laneq_f32(x_, 0)}; }
   NEARFAR_INLINE F32 Sum() const { return {vdupq_laneq_f32(x_, 1)}; }
-  template <int kSign>
+  template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSum() const {
-    return Signed<kSign>(All());
+    return {vdupq_laneq_s32(Times<kSign, kShift>(), 2)};
   }
-  template <int kSign>
+  template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSumLow() const {
-    return Signed<kSign>(Low());
+    return {vdupq_laneq_s32(Times<kSign, kShift>(), 3)};
   }
-  template <int kSign>
+  template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSumHigh() const {
-    return Signed<kSign>(vsubq_s32(All(), Low()));
+    return {vsubq_s32(MinusSum<kSign, kShift>().v, MinusSumLow<kSign, kShift>().v)};
   }
 
  private:
   static_assert(sizeof(ActivationBlock) == 16);
-  NEARFAR_INLINE int32x4_t All() const { return vdupq_laneq_s32(vreinterpretq_s32_f32(x_), 2); }
-  NEARFAR_INLINE int32x4_t Low() const { return vdupq_laneq_s32(vreinterpretq_s32_f32(x_), 3); }
-  template <int kSign>
-  static NEARFAR_INLINE I32 Signed(int32x4_t x) {
-    return {kSign < 0 ? vnegq_s32(x) : x};
+  template <int kSign, int kShift>
+  NEARFAR_INLINE int32x4_t Times() const {
+    const int32x4_t shifted = vshlq_n_s32(vreinterpretq_s32_f32(x_), kShift);
+    return kSign < 0 ? vnegq_s32(shifted) : shifted;
   }
 
   float32x4_t x_;
@@ -247,13 +255,15 @@ constexpr int kDotChains = 2;
 template <int kBits>
 class Dot {
  public:
+  // Weights of four bits have no planes, and are widened but once: there is room for all groups.
+  static constexpr int kTogether = kBits == 4 ? 4 : 1;
+
   NEARFAR_INLINE void Begin(I32 start) {
     start_ = start.v;
-    wide_low_ = wide_high_ = vdupq_n_s32(0);
+    if constexpr (!kOnce) wide_low_ = wide_high_ = vdupq_n_s32(0);
   }
   template <int kPiece>
   NEARFAR_INLINE void Add(Bytes w, const int8_t* a) {
-    constexpr int kPieces = kBits <= 5 ? 8 : kBits == 6 ? 4 : 2;
     const int8x16_t weights = vreinterpretq_s8_u8(w.v);
     const uint32x4_t words = vreinterpretq_u32_s8(vld1q_s8(a + kPiece / 4 * 16));
     const int8x16_t values = vreinterpretq_s8_u32(vdupq_laneq_u32(words, kPiece % 4));
@@ -266,13 +276,16 @@ class Dot {
     }
     if constexpr (kPiece % kPieces == kPieces - 1) {
       // Rows 0 and 1 are in the low, 2 and 3 in the high sums, four products each.
-      wide_low_ = vpadalq_s16(wide_low_, low_);
-      wide_high_ = vpadalq_s16(wide_high_, high_);
+      wide_low_ = kOnce ? vpaddlq_s16(low_) : vpadalq_s16(wide_low_, low_);
+      wide_high_ = kOnce ? vpaddlq_s16(high_) : vpadalq_s16(wide_high_, high_);
     }
   }
   NEARFAR_INLINE I32 Sum() const { return {vaddq_s32(start_, vpaddq_s32(wide_low_, wide_high_))}; }
 
  private:
+  static constexpr int kPieces = kBits <= 5 ? 8 : kBits == 6 ? 4 : 2;
+  static constexpr bool kOnce = kPieces == 8;
+
   int32x4_t start_;
   int16x8_t low_, high_;  // since the wide sums were added to
   int32x4_t wide_low_, wide_high_;

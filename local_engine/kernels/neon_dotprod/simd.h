@@ -31,15 +31,6 @@ class Dot {
   int32x4_t sum_;
 };
 
-// One instruction loads all four groups and moves the pointer; the empty assembly keeps the
-// compiler from making places of it that each need an instruction of their own.
-NEARFAR_INLINE void LoadPiece(const uint8_t*& from, Bytes (&to)[4]) {
-  const uint8x16x4_t four = vld1q_u8_x4(from);
-  for (int i = 0; i < 4; ++i) to[i] = {four.val[i]};
-  from += sizeof(four);
-  __asm__("" : "+r"(from));
-}
-
 }  // namespace
 }  // namespace nearfar::kernels
 
