@@ -76,7 +76,10 @@ NEARFAR_INLINE void LoadPairs(const float* from, F32* even, F32* odd) {
   even->v = pairs.val[0];
   odd->v = pairs.val[1];
 }
-NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) { vst2q_f32(to, {{even.v, odd.v}}); }
+NEARFAR_INLINE void StorePairs(float* to, F32 even, F32 odd) {
+  const float32x4x2_t pairs = {{even.v, odd.v}};
+  vst2q_f32(to, pairs);  // a macro for clang, to which braces would be two arguments
+}
 
 NEARFAR_INLINE I32 RoundToInt(F32 x) { return {vcvtnq_s32_f32(x.v)}; }
 NEARFAR_INLINE F32 ToFloat(I32 x) { return {vcvtq_f32_s32(x.v)}; }
@@ -221,11 +224,13 @@ class BlockNumbers {
   NEARFAR_INLINE F32 Sum() const { return {vdupq_laneq_f32(x_, 1)}; }
   template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSum() const {
-    return {vdupq_laneq_s32(Times<kSign, kShift>(), 2)};
+    const int32x4_t times = Times<kSign, kShift>();
+    return {vdupq_laneq_s32(times, 2)};
   }
   template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSumLow() const {
-    return {vdupq_laneq_s32(Times<kSign, kShift>(), 3)};
+    const int32x4_t times = Times<kSign, kShift>();
+    return {vdupq_laneq_s32(times, 3)};
   }
   template <int kSign, int kShift>
   NEARFAR_INLINE I32 MinusSumHigh() const {
