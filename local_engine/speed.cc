@@ -171,21 +171,23 @@ absl::Status MeasureDepths(Engine& engine, const std::vector<int>& depths,
 
 // ---- Several sequences.
 
-// Counts while all sequences decode: from the first token of the one that began last, until one
+// Counts passes while all sequences decode: from the prefill of the one that began last, until one
 // ends. They have one prompt and are greedy, so one is as long as the other. Sinks are called one
 // after the other.
 class BatchMeter {
  public:
   explicit BatchMeter(int sequences) : sequences_(sequences), running_(sequences) {}
 
-  void OnFirstToken(int sequence) {
+  void OnPrefill(int sequence) {
     ++begun_;
     last_begun_ = sequence;
     begin_ = end_ = Clock::now();
   }
-  void OnNextToken(int sequence) {
+  // The prefill's logits gave the first token, each pass one more; some may come together, but
+  // none is late when one comes.
+  void OnToken(int sequence) {
     if (begun_ < sequences_ || ended_ || sequence != last_begun_) return;
-    ++passes_;
+    ++tokens_;
     end_ = Clock::now();
   }
   void OnDone(const GenerateResult& result) {
@@ -199,14 +201,14 @@ class BatchMeter {
     return status_;
   }
   // After Wait.
-  int passes() const { return passes_; }
+  int passes() const { return std::max(0, tokens_ - 1); }
   double seconds() const { return std::chrono::duration<double>(end_ - begin_).count(); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
   const int sequences_;
-  int begun_ = 0, last_begun_ = 0, passes_ = 0;
+  int begun_ = 0, last_begun_ = 0, tokens_ = 0;
   bool ended_ = false;
   Clock::time_point begin_, end_;
   absl::Status status_;
@@ -218,16 +220,13 @@ class BatchSink : public GenerateSink {
   BatchSink(std::shared_ptr<BatchMeter> meter, int sequence)
       : meter_(std::move(meter)), sequence_(sequence) {}
 
-  void OnToken(const Token&) override {
-    begun_ ? meter_->OnNextToken(sequence_) : meter_->OnFirstToken(sequence_);
-    begun_ = true;
-  }
+  void OnPrefill(int, int) override { meter_->OnPrefill(sequence_); }
+  void OnToken(const Token&) override { meter_->OnToken(sequence_); }
   void OnDone(const GenerateResult& result) override { meter_->OnDone(result); }
 
  private:
   const std::shared_ptr<BatchMeter> meter_;
   const int sequence_;
-  bool begun_ = false;
 };
 
 using Sessions = std::vector<std::unique_ptr<Session>>;
@@ -256,7 +255,7 @@ absl::StatusOr<double> BatchOnce(const Engine& engine, const Sessions& sessions,
   for (int attempt = 0; passes < decode && attempt < kAttempts; ++attempt) {
     const auto prompt = TextIds(engine, kLeastPrompt + attempt);
     if (!prompt.ok()) return prompt.status();
-    // A prompt is computed in a pass of its own, while those before it decode.
+    // Prompts may be computed one after the other, while those before them decode.
     const int tokens = decode - passes + 1 + static_cast<int>(sessions.size());
     const auto meter = GenerateAll(sessions, *prompt, tokens);
     if (!meter.ok()) return meter.status();
@@ -265,23 +264,6 @@ absl::StatusOr<double> BatchOnce(const Engine& engine, const Sessions& sessions,
   }
   if (passes == 0) return absl::InternalError("the model ends every answer before it begins");
   return static_cast<double>(passes) * static_cast<double>(sessions.size()) / seconds;
-}
-
-absl::StatusOr<BatchSpeed> MedianBatchSpeed(Engine& engine, int sequences,
-                                            const SpeedOptions& options) {
-  Sessions sessions;
-  for (int i = 0; i < sequences; ++i) {
-    auto session = engine.NewSession();
-    if (!session.ok()) return session.status();
-    sessions.push_back(*std::move(session));
-  }
-  std::vector<double> speeds;
-  for (int run = 0; run < options.runs; ++run) {
-    const auto speed = BatchOnce(engine, sessions, options.decode);
-    if (!speed.ok()) return speed.status();
-    speeds.push_back(*speed);
-  }
-  return BatchSpeed{.sequences = sequences, .tokens_per_second = Median(std::move(speeds))};
 }
 
 // ---- Options.
@@ -297,7 +279,6 @@ absl::Status CheckOptions(const SpeedOptions& options) {
   status.Update(CheckLeast("decode", options.decode, 1));
   status.Update(CheckLeast("runs", options.runs, 1));
   for (const int depth : options.depths) status.Update(CheckLeast("depths", depth, 0));
-  for (const int batch : options.batches) status.Update(CheckLeast("batches", batch, 1));
   return status;
 }
 
@@ -340,14 +321,32 @@ absl::StatusOr<EngineSpeed> MeasureSpeed(Engine& engine, const SpeedOptions& opt
   if (!prefill.ok()) return prefill.status();
   speed.prefill_tokens_per_second = *prefill;
   status = MeasureDepths(engine, depths, options, &speed);
-  for (const int batch : options.batches) {
-    if (!status.ok()) return status;
-    const auto measured = MedianBatchSpeed(engine, batch, options);
-    if (measured.ok()) speed.batches.push_back(*measured);
-    status = measured.status();
-  }
   if (!status.ok()) return status;
   return speed;
+}
+
+absl::StatusOr<double> MeasureBatch(Engine& engine, int sequences, const SpeedOptions& options) {
+  absl::Status status = CheckOptions(options);
+  if (status.ok() && sequences < 1) {
+    status = absl::InvalidArgumentError(absl::StrCat("a batch of ", sequences, " sequences"));
+  }
+  const int needed = PositionsNeeded(0, options.decode) + sequences;
+  const int context = engine.info().context_tokens;
+  if (status.ok() && needed > context) status = TooShort("decode", needed, context);
+  Sessions sessions;
+  for (int i = 0; i < sequences && status.ok(); ++i) {
+    auto session = engine.NewSession();
+    status = session.status();
+    if (session.ok()) sessions.push_back(*std::move(session));
+  }
+  std::vector<double> speeds;
+  for (int run = 0; run < options.runs && status.ok(); ++run) {
+    const auto speed = BatchOnce(engine, sessions, options.decode);
+    status = speed.status();
+    if (speed.ok()) speeds.push_back(*speed);
+  }
+  if (!status.ok()) return status;
+  return Median(std::move(speeds));
 }
 
 double BytesPerToken(const ModelInfo& info, double positions) {

@@ -1,5 +1,5 @@
 // How fast an engine answers: tokens per second of prefill, of decoding at some depths of its
-// context, and of decoding several sequences side by side. Greedy, with fixed tokens; through the
+// context, and of decoding several sequences at once. Greedy, with fixed tokens; through the
 // public face alone, so it is what an application gets. What one token takes, to be set beside
 // MachineLimits (limits.h), is told here too.
 //
@@ -24,7 +24,6 @@ struct SpeedOptions {
   int prefill = 512;              // tokens of the prompt that is timed, >= 1
   int decode = 128;               // tokens generated at each depth, >= 1
   std::vector<int> depths = {0};  // tokens in the KV cache before them, each >= 0
-  std::vector<int> batches = {};  // sequences that are decoded side by side, each >= 1
   int runs = 1;                   // of which the medians are told, >= 1
   // The energy that was used since some moment, in joules; empty = not known. Called on the
   // engine's scheduler thread.
@@ -38,26 +37,24 @@ struct DecodeSpeed {
   std::optional<double> joules_per_token;
 };
 
-struct BatchSpeed {
-  int sequences = 0;
-  double tokens_per_second = 0;  // of all of them together, at depth 0
-};
-
 struct EngineSpeed {
   double prefill_tokens_per_second = 0;
   std::vector<DecodeSpeed> decode;  // in the order of SpeedOptions::depths
   std::vector<int> left_out;        // depths that do not fit the context
-  std::vector<BatchSpeed> batches;  // in the order of SpeedOptions::batches
 };
 
 // Positions of a context that decoding `decode` tokens at `depth` takes.
 int PositionsNeeded(int depth, int decode);
 
-// After one short run that is not timed. Needs one free session, or as many as the largest batch.
-// Errors: InvalidArgument (an option
+// After one short run that is not timed. Needs one free session. Errors: InvalidArgument (an option
 // outside its range), OutOfRange (the context is too short for the prefill, or for every depth:
-// says how long it is), and those of Session::Generate.
+// says how long it is), and those of Engine::NewSession and Session::Generate.
 absl::StatusOr<EngineSpeed> MeasureSpeed(Engine& engine, const SpeedOptions& options);
+
+// Tokens per second of `sequences` (>= 1) that are decoded at once, of all of them together: median
+// of options.runs, options.decode tokens each, at depth 0; the other options do not matter. Needs
+// as many free sessions. Errors: as above.
+absl::StatusOr<double> MeasureBatch(Engine& engine, int sequences, const SpeedOptions& options);
 
 // Bytes that decoding one token reads: the weights, and keys and values of `positions` positions.
 double BytesPerToken(const ModelInfo& info, double positions);

@@ -83,10 +83,13 @@ done
 
 # ---- Preparing.
 
-prepare_build() {
-  for tool in qemu-aarch64 aarch64-linux-gnu-g++ c++ cmake ninja; do
+prepare_tools() {
+  for tool in qemu-aarch64 aarch64-linux-gnu-g++ c++ cmake ninja python3; do
     command -v "$tool" >/dev/null || { "$ROOT/scripts/setup.sh" >&2; break; }
   done
+}
+
+prepare_build() {
   "$ROOT/scripts/arm64_root.sh" >&2
   "$ROOT/scripts/build.sh" arm64 engine_bench >&2
 }
@@ -172,9 +175,9 @@ count_case() {
   # shellcheck disable=SC2086
   count "$model" "$cpu" "$out.first" $first >"$out.said" 2>"$out.error" & pids+=($!)
   # shellcheck disable=SC2086
-  count "$model" "$cpu" "$out.second" $second >/dev/null 2>&1 & pids+=($!)
+  count "$model" "$cpu" "$out.second" $second >/dev/null 2>"$out.error2" & pids+=($!)
   wait "${pids[0]}" && wait "${pids[1]}" || {
-    cat "$out.error" >&2
+    cat "$out.error" "$out.error2" >&2
     fail "engine_bench failed with $model on $cpu"
   }
   said="$(sed -n 's/.*"kernels": "\([^"]*\)".*/\1/p' "$out.said")"
@@ -184,6 +187,7 @@ count_case() {
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
+prepare_tools
 if $mca; then
   prepare_build
   tool="$(find_mca)" || exit

@@ -85,7 +85,7 @@ measure() {
 
 files=()
 for model in "${models[@]}"; do
-  if [[ "$model" == */* && -f "$model" ]]; then
+  if [[ "$model" == *.gguf && -f "$model" ]]; then
     files+=("$model")
     continue
   fi

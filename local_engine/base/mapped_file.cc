@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <fstream>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -111,6 +113,16 @@ void MappedFile::ReleasePages(absl::Span<const uint8_t> part) const {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+// "always [madvise] never", and the size of one.
+bool MappedFile::HugePagesCanBeHad() {
+  const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
+  std::string choices;
+  std::getline(std::ifstream(folder + "enabled"), choices);
+  size_t bytes = 0;
+  std::ifstream(folder + "hpage_pmd_size") >> bytes;
+  return bytes == kHuge && !choices.empty() && choices.find("[never]") == std::string::npos;
+}
+
 absl::Status MappedFile::MoveToHugePages(size_t offset, const std::atomic<bool>& stop) const {
   for (size_t at = offset; at < bytes_.size() && !stop; at += kHuge) {
     const absl::Status status = MovePiece(at, std::min(kHuge, bytes_.size() - at));
@@ -120,22 +132,25 @@ absl::Status MappedFile::MoveToHugePages(size_t offset, const std::atomic<bool>&
 }
 
 // mremap takes the place of what is mapped in one step: the system lets no thread of the process
-// fault on these addresses before it is done.
+// fault on these addresses before it is done. Where it fails it may have unmapped them already.
 absl::Status MappedFile::MovePiece(size_t at, size_t count) const {
   uint8_t* const copy = Reserve(kHuge);
   if (copy == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("no memory for ", path_));
   const size_t length = WholePages(count);
   madvise(copy, kHuge, MADV_HUGEPAGE);
+  const bool filled = mprotect(copy, kHuge, PROT_READ | PROT_WRITE) == 0 &&
+                      ReadWhole(fd_, copy, count, at) && mprotect(copy, kHuge, PROT_READ) == 0;
   uint8_t* const place = const_cast<uint8_t*>(bytes_.data()) + at;
-  const bool moved = mprotect(copy, kHuge, PROT_READ | PROT_WRITE) == 0 &&
-                     ReadWhole(fd_, copy, count, at) && mprotect(copy, kHuge, PROT_READ) == 0 &&
-                     mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place;
-  if (!moved) {
-    munmap(copy, kHuge);
-    return absl::UnavailableError(absl::StrCat("cannot move ", path_, " into huge pages"));
+  if (filled && mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place) {
+    if (length < kHuge) munmap(copy + length, kHuge - length);
+    return absl::OkStatus();
   }
-  if (length < kHuge) munmap(copy + length, kHuge - length);
-  return absl::OkStatus();
+  if (filled && mmap(place, count, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd_,
+                     static_cast<off_t>(at)) != place) {
+    std::abort();  // whoever reads there next would read anything
+  }
+  munmap(copy, kHuge);
+  return absl::UnavailableError(absl::StrCat("cannot move ", path_, " into huge pages"));
 }
 
 absl::Status MappedFile::CheckUnchanged() const {

@@ -14,8 +14,9 @@
 
 namespace nearfar {
 
-// Immutable. The pages live as long as the object; they are the file's: what is written to it
-// shows, and what is cut off it ends the process that reads there (SIGBUS).
+// Immutable. The pages live as long as the object; they are the file's, unless they were moved to
+// huge pages: what is written to it shows, and what is cut off it ends the process that reads there
+// (SIGBUS).
 class MappedFile {
  public:
   // kHuge: on a boundary of a huge page, where the page cache's huge pages, if it has any, can be
@@ -37,13 +38,16 @@ class MappedFile {
   int descriptor() const { return fd_; }
 
   // Takes the pages that lie wholly within `part` out of this process's memory, until they are read
-  // again.
+  // again. Not after MoveToHugePages: what was moved would be lost.
   void ReleasePages(absl::Span<const uint8_t> part) const;
 
+  // Whether this system gives huge pages, of the size that is counted on, to who asks for them.
+  static bool HugePagesCanBeHad();
   // Puts huge pages of this process, with the same bytes, in the place of those that are mapped
   // from `offset` on, one after the other: the file's are often small ones, which are slower to
-  // read. Others may read there meanwhile. Where `stop` is set, or after an error, the rest stays
-  // mapped. `offset` is a multiple of a huge page, and the file was opened for kHuge.
+  // read. They are the process's alone from then on. Others may read there meanwhile. Where `stop`
+  // is set, or after an error, the rest stays mapped. `offset` is a multiple of a huge page, and
+  // the file was opened for kHuge.
   absl::Status MoveToHugePages(size_t offset, const std::atomic<bool>& stop) const;
 
   // Unavailable if the file (not its name: another may have been renamed over it) was written to

@@ -2,7 +2,8 @@
 //
 // The caller's thread is worker 0; a pool of n has n - 1 threads of its own. Chunks are handed out
 // by an atomic counter, so a slow core takes fewer of them and does not hold the rest. Workers spin
-// for a short while between jobs and then sleep.
+// for a short while between jobs and then sleep; of big.LITTLE they keep to the big cores
+// (usable_cpus.h).
 //
 // A thread that the system stops within a chunk, because another process wants its core, would hold
 // every job for a time slice. The pool notices such a wait, works on the caller's thread alone for

@@ -28,7 +28,7 @@ struct ActivationBlock {
 };
 
 // A row is quantized in whole pairs of blocks, because weights are packed in pairs.
-constexpr int64_t ActivationBlocks(int64_t width) {
+static constexpr int64_t ActivationBlocks(int64_t width) {
   constexpr int64_t kPair = 2 * kActivationBlock;
   return (width + kPair - 1) / kPair * 2;
 }
@@ -79,8 +79,10 @@ constexpr int kAttentionStateHead = 8;  // floats before the weighted values
 // keys [p / 16][block][p % 16] and of values [kAttentionPart, blocks].
 constexpr int kKeyGroup = 16;
 constexpr int kKvBlock = 32;
-constexpr int64_t KvBlocks(int64_t head_width) { return (head_width + kKvBlock - 1) / kKvBlock; }
-constexpr int64_t KvPartBytes(DType type, int64_t head_width) {
+static constexpr int64_t KvBlocks(int64_t head_width) {
+  return (head_width + kKvBlock - 1) / kKvBlock;
+}
+static constexpr int64_t KvPartBytes(DType type, int64_t head_width) {
   constexpr int64_t kHalf = static_cast<int64_t>(sizeof(uint16_t));
   const int64_t row =
       type == DType::kQ8_0 ? head_width + KvBlocks(head_width) * kHalf : head_width * kHalf;
@@ -152,7 +154,8 @@ struct KernelTable {
   // rounds * dot_round_ops / (2 * kActivationBlock). rounds <= kMostDotRounds.
   int64_t dot_round_ops;
   int64_t (*dot_rounds)(int64_t rounds);
-  // The sum of x [n], n a multiple of kSumGrain, in any order: for measuring how fast memory is read.
+  // The sum of x [n], n a multiple of kSumGrain, in any order: for measuring how fast memory is
+  // read.
   float (*sum_stream)(const float* x, int64_t n);
 };
 

@@ -35,7 +35,7 @@ CacheWorker::~CacheWorker() {
 std::function<void()> CacheWorker::WorkFor(const Model& model) {
   if (model.cache_to_write != nullptr) return [this] { Write(); };
   const PackedMemory& memory = model.packed.memory;
-  if (memory.file == nullptr) return nullptr;
+  if (memory.file == nullptr || !MappedFile::HugePagesCanBeHad()) return nullptr;
   return [this, &memory] { PackedCache::MoveToHugePages(memory, stop_); };
 }
 

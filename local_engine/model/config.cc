@@ -170,15 +170,15 @@ void RefuseExperts(KeyReader& reader, const ModelConfig& config) {
                    " experts is not computed here; take a dense model")));
 }
 
-// Files of the families known here come without a window (converters write none, not for Mistral
-// either); one that has it would be answered wrongly as soon as a conversation is longer.
+// Files of the families known here mostly come without a window; one that has it would be answered
+// wrongly as soon as a conversation is longer.
 void RefuseWindow(KeyReader& reader, const ModelConfig& config) {
   const char* key = config.architecture->keys.sliding_window;
   const int window = reader.IntOr(key, 0, std::numeric_limits<int>::max(), 0);
   if (window == 0 || window >= config.trained_context) return;
   reader.Fail(absl::UnimplementedError(absl::StrCat(
       reader.Name(key), ": a sliding window of ", window, " of ", config.trained_context,
-      " positions is not computed here; take a model whose ", "attention sees its whole context")));
+      " positions is not computed here; take a model whose attention sees its whole context")));
 }
 
 }  // namespace

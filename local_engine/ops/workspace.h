@@ -18,7 +18,7 @@ namespace nearfar {
 struct WorkspaceShape {
   int64_t width = 0;         // of a row that is quantized or multiplied
   int64_t items = 0;         // of one call of Attention
-  AttentionShape attention;  // `scale` does not matter
+  AttentionShape attention;  // `scale` and `kv_type` do not matter
 };
 
 // Movable. One caller of an op at a time; each worker of its pool has a part of its own.

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -39,6 +38,11 @@ struct Figures {
   double load_seconds = 0;
   double peak_rss_mib = 0;
   EngineSpeed speed;
+  struct Batch {
+    int sequences;
+    double tokens_per_second;
+  };
+  std::vector<Batch> batches;
   MachineLimits limits;
 
   double PercentOfPeak(int prefill) const {
@@ -80,7 +84,7 @@ class BenchCommand : public Command {
         ->allow_extra_args(false)
         ->check(CLI::Range(0, kMostTokens))
         ->capture_default_str();
-    app->add_option("--batch", options_.batches, "Sequences decoded at once, as 4,8")
+    app->add_option("--batch", batches_, "Sequences decoded at once, as 4,8")
         ->delimiter(',')
         ->allow_extra_args(false)
         ->check(CLI::Range(1, kMostBatch));
@@ -94,6 +98,7 @@ class BenchCommand : public Command {
   int Run(Terminal* terminal) override {
     Figures figures;
     absl::Status status = MeasureEngine(&figures);
+    if (status.ok()) status = MeasureBatches(&figures);
     if (absl::IsOutOfRange(status)) return ContextTooShort(status, figures.info, terminal);
     if (status.ok()) status = MeasureMachine(&figures);
     if (!status.ok()) return terminal->Fail(status);
@@ -106,7 +111,7 @@ class BenchCommand : public Command {
   // The engine is gone again afterwards, so that the machine is measured alone.
   absl::Status MeasureEngine(Figures* figures) const {
     const auto start = std::chrono::steady_clock::now();
-    const auto engine = OpenEngine(model_, engine_, MostSequences());
+    const auto engine = OpenEngine(model_, engine_);
     if (!engine.ok()) return engine.status();
     const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
     figures->load_seconds = load.count();
@@ -121,10 +126,16 @@ class BenchCommand : public Command {
     return absl::OkStatus();
   }
 
-  int MostSequences() const {
-    int most = 1;
-    for (const int batch : options_.batches) most = std::max(most, batch);
-    return most;
+  // Each with an engine of its own: the more sessions, the less context may be left for each.
+  absl::Status MeasureBatches(Figures* figures) const {
+    for (const int sequences : batches_) {
+      const auto engine = OpenEngine(model_, engine_, sequences);
+      if (!engine.ok()) return engine.status();
+      const auto speed = MeasureBatch(**engine, sequences, options_);
+      if (!speed.ok()) return speed.status();
+      figures->batches.push_back({sequences, *speed});
+    }
+    return absl::OkStatus();
   }
 
   static absl::Status MeasureMachine(Figures* figures) {
@@ -178,7 +189,7 @@ class BenchCommand : public Command {
            speed(decode.tokens_per_second),
            absl::StrFormat("%.0f %% of the read bandwidth", figures.PercentOfBandwidth(decode))});
     }
-    for (const BatchSpeed& batch : figures.speed.batches) {
+    for (const Figures::Batch& batch : figures.batches) {
       table->Add({absl::StrCat("decode ", options_.decode, " of ", batch.sequences, " at once"),
                   speed(batch.tokens_per_second)});
     }
@@ -206,6 +217,7 @@ class BenchCommand : public Command {
     json.Field("model", ModelNameOf(figures.info));
     json.Field("kernels", figures.info.kernels);
     json.Field("threads", figures.info.threads);
+    json.Field("kv_type", figures.info.kv_type);
     json.Field("cpu", CpuName());
     json.Field("runs", options_.runs);
     json.Field("load_s", figures.load_seconds);
@@ -227,7 +239,7 @@ class BenchCommand : public Command {
     }
     json.EndArray();
     json.Key("batches").BeginArray();
-    for (const BatchSpeed& batch : figures.speed.batches) {
+    for (const Figures::Batch& batch : figures.batches) {
       json.BeginObject();
       json.Field("sequences", batch.sequences);
       json.Field("tokens_per_s", batch.tokens_per_second);
@@ -244,6 +256,7 @@ class BenchCommand : public Command {
 
   std::string model_;
   SpeedOptions options_{.depths = {0, 512, 2048}, .runs = 3};
+  std::vector<int> batches_;
   EngineFlags engine_;
   bool json_ = false;
 };

@@ -38,7 +38,7 @@ class CalibrateCommand : public Command {
     if (!questions.ok()) return terminal->Fail(questions.status());
     const auto outcomes = LoadOutcomes(outcomes_);
     if (!outcomes.ok()) return terminal->Fail(outcomes.status());
-    if (absl::Status status = FillBinding(); !status.ok()) return terminal->Fail(status);
+    if (absl::Status status = FillBinding(*outcomes); !status.ok()) return terminal->Fail(status);
     const auto result = FitCalibration(*questions, *outcomes, options_);
     if (!result.ok()) return terminal->Fail(result.status());
     Show(*result, terminal);
@@ -46,8 +46,12 @@ class CalibrateCommand : public Command {
   }
 
  private:
-  absl::Status FillBinding() {
-    const auto near = OpenEngine(near_, {});
+  absl::Status FillBinding(const std::vector<Outcome>& outcomes) {
+    auto kv_type = KvTypeOfOutcomes(outcomes);
+    if (!kv_type.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(outcomes_, ": ", kv_type.status().message()));
+    }
+    const auto near = OpenEngine(near_, {.kv_type = *std::move(kv_type)});
     if (!near.ok()) return near.status();
     options_.name = ModelNameOf((*near)->info());
     options_.binding = BindingOf((*near)->info());

@@ -130,20 +130,26 @@ std::optional<PolicyConfig> CheckPolicy(const std::string& name, Findings* findi
 
 std::shared_ptr<Engine> CheckNear(const PolicyConfig& config, const std::string& model,
                                   Findings* findings) {
-  // A checkup writes nothing.
-  const auto engine =
-      OpenEngine(model.empty() ? config.near.model : model, {.packed_cache = false});
+  // A checkup writes nothing. Keys and values are kept as the calibration has it, so that it is
+  // told whether that belongs to the model.
+  EngineFlags flags = {.packed_cache = false};
+  if (const auto& calibration = config.near.calibration; calibration != nullptr) {
+    flags.kv_type = calibration->binding.kv_type;
+  }
+  const auto engine = OpenEngine(model.empty() ? config.near.model : model, flags);
   if (!engine.ok()) {
     findings->push_back({Verdict::kFail, "near model", std::string(engine.status().message()),
                          "without it every question goes far, or fails"});
     return nullptr;
   }
   const ModelInfo& info = (*engine)->info();
-  findings->push_back({Verdict::kOk, "near model",
-                       absl::StrFormat("%s: %s, %s, template %s, context %d, %d threads",
-                                       ModelNameOf(info), info.architecture, info.quantization,
-                                       info.template_name, info.context_tokens, info.threads),
-                       ""});
+  findings->push_back(
+      {Verdict::kOk, "near model",
+       absl::StrFormat("%s: %s, %s, template %s, context %d, %d threads, keys and "
+                       "values %s",
+                       ModelNameOf(info), info.architecture, info.quantization, info.template_name,
+                       info.context_tokens, info.threads, info.kv_type),
+       ""});
   return *engine;
 }
 
@@ -168,7 +174,9 @@ void CheckCalibrationFits(const PolicyConfig& config, const Engine* engine, Find
   const absl::Status status = CheckCalibration(config, BindingOf(engine->info()));
   if (status.ok()) {
     findings->push_back({Verdict::kOk, "calibration",
-                         absl::StrCat(config.near.calibration->name, " belongs to the near model"),
+                         absl::StrCat(config.near.calibration->name,
+                                      " belongs to the near model with keys and values in ",
+                                      engine->info().kv_type),
                          ""});
     return;
   }

@@ -92,6 +92,7 @@ class CollectCommand : public Command {
     auto near_outcome = AskSide(*near, question, collect_, /*with_features=*/true);
     if (!near_outcome.ok()) return near_outcome.status();
     outcome.near = *std::move(near_outcome);
+    outcome.near->kv_type = engine_.kv_type;
     if (far == nullptr) return outcome;
     auto far_outcome = AskSide(*far, question, collect_, /*with_features=*/false);
     if (!far_outcome.ok()) return far_outcome.status();

@@ -35,7 +35,8 @@ absl::StatusOr<std::string> AnyModelFile() {
 std::string InFlags(absl::string_view message) {
   return absl::StrReplaceAll(message, {{"EngineOptions::context_tokens", "--context"},
                                        {"EngineOptions::threads", "--threads"},
-                                       {"EngineOptions::kernels", "--kernels"}});
+                                       {"EngineOptions::kernels", "--kernels"},
+                                       {"EngineOptions::max_sessions", "--batch"}});
 }
 
 }  // namespace

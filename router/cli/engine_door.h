@@ -27,8 +27,8 @@ struct EngineFlags {
 };
 
 // `model` is a catalogue name, a file of the models folder or a path. Where `model` is empty the
-// first default model that is there is taken. A person asks one thing at a time: one session.
-// Errors name the file and what to do.
+// first default model that is there is taken. A person asks one thing at a time, so one session is
+// enough for most. Errors name the file and what to do.
 absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
                                                    const EngineFlags& flags, int max_sessions = 1);
 

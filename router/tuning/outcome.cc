@@ -30,6 +30,7 @@ Json SideJson(const SideOutcome& side, bool with_text) {
                {"usd", side.usd},
                {"seconds", std::round(side.seconds * 1000) / 1000},
                {"tokens", side.tokens}};
+  if (side.kv_type != SideOutcome().kv_type) json["kv_type"] = side.kv_type;
   if (!side.features.empty()) json["features"] = Numbers(side.features);
   if (!side.prefixes.empty()) {
     json["prefixes"] = Json::array();
@@ -98,6 +99,12 @@ absl::StatusOr<SideOutcome> ReadSide(const Json& json, const char* name) {
   side.tokens = static_cast<int>(tokens);
   if (json.contains("name") && json["name"].is_string()) side.name = json["name"];
   if (json.contains("text") && json["text"].is_string()) side.text = json["text"];
+  if (json.contains("kv_type")) {
+    if (!json["kv_type"].is_string()) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ".kv_type: not a string"));
+    }
+    side.kv_type = json["kv_type"];
+  }
   if (absl::Status status = ReadFeatures(json, name, &side); !status.ok()) return status;
   return side;
 }
@@ -127,6 +134,24 @@ absl::StatusOr<Outcome> ReadOutcome(const std::string& line) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> KvTypeOfOutcomes(const std::vector<Outcome>& outcomes) {
+  std::string type = SideOutcome().kv_type;
+  const Outcome* first = nullptr;
+  for (const Outcome& outcome : outcomes) {
+    if (!outcome.near.has_value()) continue;
+    if (first == nullptr) {
+      first = &outcome;
+      type = outcome.near->kv_type;
+    } else if (outcome.near->kv_type != type) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the near side kept keys and values as ", type, " in outcome '", first->id,
+                       "', and as ", outcome.near->kv_type, " in '", outcome.id,
+                       "': a calibration is of one type; collect each into a file of its own"));
+    }
+  }
+  return type;
+}
 
 std::string FormatOutcome(const Outcome& outcome, bool with_text) {
   Json row = {{"id", outcome.id}};

@@ -67,23 +67,27 @@ def inner_loop(lines):
 
 
 def short(symbol):
-    """MultiplyOne<Q4_0> or MultiplyPanel<Q4_0, 4>: without namespaces and parameters."""
+    """MultiplyDirectly<Q4_0, 1> or MultiplyPanel<Q4_0, 4>: without namespaces and parameters."""
     name = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout
     name = re.sub(r"\(anonymous namespace\)::|nearfar::kernels::|nearfar::", "", name)
     return name.split("(", 1)[0].strip().removeprefix("void ")
 
 
 def product_loops(assembly):
-    """{name: inner loop}; of a product of several tokens at once, the one of the most."""
-    loops = {}
+    """{name: inner loop} of the products of one token and of the most at once, with their number."""
+    one, most = {}, {}
     for symbol, lines in functions(assembly).items():
         loop = inner_loop(lines)
         if "Multiply" not in symbol or not loop:
             continue
-        name = re.sub(r", \d+>$", ">", short(symbol))
-        if dots_in(loop) > dots_in(loops.get(name, [])):
-            loops[name] = loop
-    return loops
+        name = short(symbol)
+        if "MultiplyDirectly" in name and name.endswith(", 1>"):
+            one[name] = loop
+            continue
+        kind = re.sub(r", \d+>$", ">", name)
+        if dots_in(loop) > dots_in(most.get(kind, ("", []))[1]):
+            most[kind] = (name, loop)
+    return {**one, **dict(most.values())}
 
 
 def cycles(llvm_mca, cpu, loop):
@@ -94,7 +98,8 @@ def cycles(llvm_mca, cpu, loop):
                           check=False)
     total = re.search(r"^Total Cycles:\s+(\d+)", done.stdout, re.MULTILINE)
     if total is None:
-        print(f"arm_loops.py: {cpu}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        said = done.stderr.strip().splitlines() or [f"llvm-mca ended with {done.returncode}"]
+        print(f"arm_loops.py: {cpu}: {said[-1]}", file=sys.stderr)
         return None
     return int(total.group(1)) / 100
 

@@ -33,23 +33,23 @@ def read(path):
 
 
 def measures(run, prefill, decode):
-    """[(name, tokens per second, percent of the limit or None, the limit's name), ...] of a run."""
-    rows = [(f"prefill {prefill}", run["prefill_tokens_per_s"],
-             run.get("prefill_percent_of_int8_peak"), "int8 peak")]
+    """{name: (tokens per second, percent of the limit or None, the limit's name)} of a run."""
+    rows = {f"prefill {prefill}": (run["prefill_tokens_per_s"],
+                                   run.get("prefill_percent_of_int8_peak"), "int8 peak")}
     for entry in run["decode"]:
-        rows.append((f"decode {decode} at depth {entry['depth']}", entry["tokens_per_s"],
-                     entry.get("percent_of_bandwidth"), "bandwidth"))
+        rows[f"decode {decode} at depth {entry['depth']}"] = (
+            entry["tokens_per_s"], entry.get("percent_of_bandwidth"), "bandwidth")
     return rows
 
 
-def row(near, peer):
-    """One measure, of each side's runs."""
-    speeds = [[speed for _, speed, _, _ in side] for side in (near, peer)]
+def row(name, near, peer):
+    """One measure that both sides have, of each side's runs."""
+    near, peer = ([run[name] for run in side] for side in (near, peer))
+    speeds = [[speed for speed, _, _ in side] for side in (near, peer)]
     ratio = statistics.median(n / p for n, p in zip(*speeds))
-    percent = statistics.median(percent for _, _, percent, _ in near)
-    name, _, _, limit = near[0]
+    percent = statistics.median(percent for _, percent, _ in near)
     return (f"{name} | {statistics.median(speeds[0]):.1f} | {statistics.median(speeds[1]):.1f} | "
-            f"{ratio:.2f} | {percent:.0f} % of {limit}")
+            f"{ratio:.2f} | {percent:.0f} % of {near[0][2]}")
 
 
 def main():
@@ -63,10 +63,10 @@ def main():
     print("| file | threads | measured | nearfar | llama.cpp | ratio | of the machine's limit |")
     print("| --- " * 7 + "|")
     for (model, threads), sides in cells.items():
-        near, peer = (zip(*(measures(run, prefill, decode) for run in sides[side]))
+        near, peer = ([measures(run, prefill, decode) for run in sides[side]]
                       for side in ("nearfar", "llama.cpp"))
-        for near_runs, peer_runs in zip(near, peer):
-            print(f"| {model} | {threads} | {row(near_runs, peer_runs)} |")
+        for name in near[0]:  # a depth that does not fit nearfar's context is left out
+            print(f"| {model} | {threads} | {row(name, near, peer)} |")
         memory = [max(run["peak_rss_mib"] for run in sides[side]) for side in ("nearfar", "llama.cpp")]
         print(f"| {model} | {threads} | peak MiB | {memory[0]:.0f} | {memory[1]:.0f} | "
               f"{memory[0] / memory[1]:.2f} | |")

@@ -42,29 +42,34 @@ TEST(Speed, IsToldOfEachDepthThatFits) {
   EXPECT_THAT(speed->left_out, ElementsAre(512));
 }
 
-TEST(Speed, IsToldOfEachBatch) {
+TEST(Speed, IsToldOfABatch) {
   const auto engine = testing::OpenTinyEngine({.max_sessions = 3});
-  const auto speed = Measure(*engine, {.prefill = 20, .decode = 6, .batches = {3, 1}, .runs = 2});
-  ASSERT_TRUE(speed.ok()) << speed.status();
-  ASSERT_EQ(speed->batches.size(), 2U);
-  for (const int i : {0, 1}) {
-    EXPECT_EQ(speed->batches[i].sequences, (std::vector<int>{3, 1})[i]);
-    EXPECT_TRUE(std::isfinite(speed->batches[i].tokens_per_second));
-    EXPECT_GT(speed->batches[i].tokens_per_second, 0);
+  for (const int sequences : {3, 1}) {
+    const int64_t before = engine->stats().decode_tokens;
+    const auto speed = MeasureBatch(*engine, sequences, {.decode = 6, .runs = 2});
+    ASSERT_TRUE(speed.ok()) << speed.status();
+    EXPECT_TRUE(std::isfinite(*speed));
+    EXPECT_GT(*speed, 0);
+    EXPECT_GE(engine->stats().decode_tokens - before, 2 * 6 * sequences);
+    EXPECT_EQ(engine->stats().live_sessions, 0);
   }
-  // Decoded twice, by three, by one, and by the one of the depth.
-  EXPECT_GE(engine->stats().decode_tokens, 2 * 6 * (3 + 1 + 1));
 }
 
-TEST(Speed, ABatchNeedsAsManySessions) {
+TEST(Speed, ABatchNeedsAsManySessionsAndSomeContext) {
   const auto engine = testing::OpenTinyEngine({.max_sessions = 2});
-  const auto speed = MeasureSpeed(*engine, {.prefill = 20, .decode = 2, .batches = {3}});
-  EXPECT_EQ(speed.status().code(), absl::StatusCode::kResourceExhausted) << speed.status();
+  const auto refuse = [&](int sequences, const SpeedOptions& options, absl::StatusCode code) {
+    const absl::Status status = MeasureBatch(*engine, sequences, options).status();
+    EXPECT_EQ(status.code(), code) << status;
+  };
+  refuse(0, {}, absl::StatusCode::kInvalidArgument);
+  refuse(1, {.decode = 0}, absl::StatusCode::kInvalidArgument);
+  refuse(1, {.decode = 512}, absl::StatusCode::kOutOfRange);
+  refuse(3, {.decode = 2}, absl::StatusCode::kResourceExhausted);
 }
 
 TEST(Speed, LeavesNoSessionBehind) {
-  const auto engine = testing::OpenTinyEngine({.max_sessions = 2});
-  ASSERT_TRUE(Measure(*engine, {.prefill = 20, .decode = 3, .batches = {2}, .runs = 3}).ok());
+  const auto engine = testing::OpenTinyEngine({.max_sessions = 1});
+  ASSERT_TRUE(Measure(*engine, {.prefill = 20, .decode = 3, .runs = 3}).ok());
   EXPECT_EQ(engine->stats().live_sessions, 0);
 }
 
@@ -102,7 +107,6 @@ TEST(Speed, RefusesWhatCannotBeMeasured) {
   refuse({.prefill = 0}, invalid, "SpeedOptions::prefill: 0 is below 1");
   refuse({.decode = 0}, invalid, "SpeedOptions::decode: 0 is below 1");
   refuse({.depths = {0, -1}}, invalid, "SpeedOptions::depths: -1 is below 0");
-  refuse({.batches = {0}}, invalid, "SpeedOptions::batches: 0 is below 1");
   refuse({.runs = 0}, invalid, "SpeedOptions::runs: 0 is below 1");
   const auto range = absl::StatusCode::kOutOfRange;
   refuse({.prefill = 513}, range,

@@ -50,25 +50,6 @@ NEARFAR_INLINE float MaxLanes(F32 a) {
   return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
 }
 
-NEARFAR_INLINE void Transpose(F32 v[kLanes]) {
-  __m256 pairs[8], quads[8];
-  for (int i = 0; i < 4; ++i) {
-    pairs[2 * i] = _mm256_unpacklo_ps(v[2 * i].v, v[2 * i + 1].v);
-    pairs[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i].v, v[2 * i + 1].v);
-  }
-  for (int i = 0; i < 2; ++i) {
-    const __m256* p = pairs + 4 * i;
-    quads[4 * i] = _mm256_shuffle_ps(p[0], p[2], 0x44);
-    quads[4 * i + 1] = _mm256_shuffle_ps(p[0], p[2], 0xee);
-    quads[4 * i + 2] = _mm256_shuffle_ps(p[1], p[3], 0x44);
-    quads[4 * i + 3] = _mm256_shuffle_ps(p[1], p[3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    v[i].v = _mm256_permute2f128_ps(quads[i], quads[4 + i], 0x20);
-    v[4 + i].v = _mm256_permute2f128_ps(quads[i], quads[4 + i], 0x31);
-  }
-}
-
 NEARFAR_INLINE __m256 InOrder(__m256 quarters) {  // 64-bit quarters 0 2 1 3 to 0 1 2 3
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(quarters), 0xd8));
 }

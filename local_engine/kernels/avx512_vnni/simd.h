@@ -48,32 +48,6 @@ NEARFAR_INLINE F32 ZeroWhereLess(F32 a, F32 x, F32 bound) {
 NEARFAR_INLINE float SumLanes(F32 a) { return _mm512_reduce_add_ps(a.v); }
 NEARFAR_INLINE float MaxLanes(F32 a) { return _mm512_reduce_max_ps(a.v); }
 
-NEARFAR_INLINE void Transpose(F32 v[kLanes]) {
-  __m512 pairs[16], quads[16];
-  for (int i = 0; i < 8; ++i) {
-    pairs[2 * i] = _mm512_unpacklo_ps(v[2 * i].v, v[2 * i + 1].v);
-    pairs[2 * i + 1] = _mm512_unpackhi_ps(v[2 * i].v, v[2 * i + 1].v);
-  }
-  // quads[4b + c]: of rows 4b .. 4b + 3, columns c, 4 + c, 8 + c and 12 + c.
-  for (int b = 0; b < 4; ++b) {
-    const __m512* p = pairs + 4 * b;
-    quads[4 * b] = _mm512_shuffle_ps(p[0], p[2], 0x44);
-    quads[4 * b + 1] = _mm512_shuffle_ps(p[0], p[2], 0xee);
-    quads[4 * b + 2] = _mm512_shuffle_ps(p[1], p[3], 0x44);
-    quads[4 * b + 3] = _mm512_shuffle_ps(p[1], p[3], 0xee);
-  }
-  for (int c = 0; c < 4; ++c) {
-    const __m512 low01 = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88);
-    const __m512 high01 = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd);
-    const __m512 low23 = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88);
-    const __m512 high23 = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
-    v[c].v = _mm512_shuffle_f32x4(low01, low23, 0x88);
-    v[4 + c].v = _mm512_shuffle_f32x4(high01, high23, 0x88);
-    v[8 + c].v = _mm512_shuffle_f32x4(low01, low23, 0xdd);
-    v[12 + c].v = _mm512_shuffle_f32x4(high01, high23, 0xdd);
-  }
-}
-
 NEARFAR_INLINE __m512i PairPlaces(int first, int step) {
   return _mm512_add_epi32(
       _mm512_set1_epi32(first),

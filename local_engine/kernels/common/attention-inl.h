@@ -5,8 +5,8 @@
 // Keys are kept in columns (lanes are positions), so a score needs no adding across lanes. The
 // query heads of a KV group share each read; where there are more rows than fit into the registers
 // (the tokens of a prefill), keys and values are turned into f32 once for all of them, in tiles of
-// 64 positions that stay in the L1 cache. Each query row's operations and their order depend on its
-// own positions alone, so a token gets the same bits alone as in a batch. Held by
+// 64 positions that stay in the nearest caches. Each query row's operations and their order depend
+// on its own positions alone, so a token gets the same bits alone as in a batch. Held by
 // tests/local_engine/kernels/attention_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_ATTENTION_INL_H_
@@ -149,7 +149,7 @@ NEARFAR_INLINE void ScoreVectors(const float* const* queries, int first, int64_t
       Multipliers query[kRows];
       for (int r = 0; r < kRows; ++r) query[r] = LoadMultipliers(queries[r] + d);
       Unroll<kMultipliers>([&](auto i) NEARFAR_LAMBDA_INLINE {
-        AskAhead<kVectors * kLanes>(columns[0] + (d + i.value) * kVectors * kLanes);
+        AskAhead<kVectors * kLanes>(keys + first * head_width + (d + i.value) * kVectors * kLanes);
         for (int v = 0; v < kVectors; ++v) {
           const F32 key = LoadNumbers(columns[v] + (d + i.value) * kKeyGroup);
           for (int r = 0; r < kRows; ++r) sums[v][r] = FmaBy<i.value>(query[r], key, sums[v][r]);

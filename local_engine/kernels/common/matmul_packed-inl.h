@@ -198,8 +198,8 @@ NEARFAR_INLINE void AddBlocks(const typename Format::Tile& tile, int pair, int g
     for (int g = 0; g < kCount; ++g) {
       Unroll<kEnd, kFirst>([&](auto half) NEARFAR_LAMBDA_INLINE {
         constexpr int kHalf = decltype(half)::value;
-        constexpr bool kRaw = kRawBits < Format, kHalf >> 0;
-        const Bytes w = Format::template Word<kHalf, kRaw, piece.value>(
+        constexpr int kRaw = kRawBits<Format, kHalf>;
+        const Bytes w = Format::template Word<kHalf, kRaw != 0, piece.value>(
             packed[Format::kShared ? kFirst : kHalf][g], planes[kHalf], g);
         for (int t = 0; t < kTokens; ++t) {
           dots[kHalf][g][t].template Add<piece.value>(w, x.values[t] + kHalf * kActivationBlock);
@@ -234,6 +234,7 @@ template <typename Format, int kTokens>
 NEARFAR_INLINE void AddPair(const typename Format::Tile& tile, int pair,
                             const TokenGroup<kTokens>& x, F32 (&sums)[kGroups][kTokens]) {
   constexpr int kCount = kTokens == 1 ? kTogether<Format::kBits> : 1;
+  static_assert(kGroups % kCount == 0);
   Unroll<kGroups / kCount>([&](auto i) NEARFAR_LAMBDA_INLINE {
     constexpr int kGroup = decltype(i)::value * kCount;
     if constexpr (SideBySide<Format>(kTokens)) {

@@ -2,7 +2,7 @@
 // every 128 bits of its operands, eight columns of two rows and of two tokens, and adds to four
 // sums {row 0 token 0, row 0 token 1, row 1 token 0, row 1 token 1}. Each does the work of two of
 // Dot's instructions, if both operands lie as it wants them: a strip's blocks are put so when they
-// are decoded, and the tokens are once for all rows.
+// are decoded, and the tokens once for the rows of a call.
 //
 // The integers are exact and each sum gets the operations of BlockDots::Finish in their order, so a
 // token gets the same bits as alone. Such a simd.h has these words beside its others:
@@ -37,8 +37,10 @@ constexpr int kPairGroups = 2;
 constexpr int kPairVectors = 2 * kPairGroups;
 constexpr int kPairTokens = 4;
 constexpr int kPairTiles = kGroups / kPairGroups;  // of a strip
-// Tokens that lie in the scratch memory at once: a prompt's chunk of the engine.
-constexpr int kMostPairs = 64;
+static_assert(kGroups % kPairGroups == 0);
+// Tokens that lie in the scratch memory at once: a prompt's chunk of the engine, and the tokens of
+// some sequences that decode beside it.
+constexpr int kMostPairs = 72;
 
 // A block of two tokens. Scales and sums as the sums of a product lie: {first, second, first,
 // second}.

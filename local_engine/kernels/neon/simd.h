@@ -57,20 +57,6 @@ NEARFAR_INLINE F32 ZeroWhereLess(F32 a, F32 x, F32 bound) {
 NEARFAR_INLINE float SumLanes(F32 a) { return vaddvq_f32(a.v); }
 NEARFAR_INLINE float MaxLanes(F32 a) { return vmaxvq_f32(a.v); }
 
-NEARFAR_INLINE float32x4_t ZipLow64(float32x4_t a, float32x4_t b) {
-  return vreinterpretq_f32_f64(vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
-}
-NEARFAR_INLINE float32x4_t ZipHigh64(float32x4_t a, float32x4_t b) {
-  return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
-}
-NEARFAR_INLINE void Transpose(F32 v[kLanes]) {
-  const float32x4_t ab_low = vzip1q_f32(v[0].v, v[1].v), ab_high = vzip2q_f32(v[0].v, v[1].v);
-  const float32x4_t cd_low = vzip1q_f32(v[2].v, v[3].v), cd_high = vzip2q_f32(v[2].v, v[3].v);
-  v[0].v = ZipLow64(ab_low, cd_low);
-  v[1].v = ZipHigh64(ab_low, cd_low);
-  v[2].v = ZipLow64(ab_high, cd_high);
-  v[3].v = ZipHigh64(ab_high, cd_high);
-}
 NEARFAR_INLINE void LoadPairs(const float* from, F32* even, F32* odd) {
   const float32x4x2_t pairs = vld2q_f32(from);
   even->v = pairs.val[0];

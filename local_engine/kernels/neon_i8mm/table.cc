@@ -1,4 +1,4 @@
-// NEON with SDOT for one token and SMMLA for more. Held by tests/local_engine/kernels/.
+// NEON with SDOT for a few tokens and SMMLA for more. Held by tests/local_engine/kernels/.
 
 #include "local_engine/kernels/neon_i8mm/simd.h"
 

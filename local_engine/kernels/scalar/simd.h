@@ -95,16 +95,6 @@ NEARFAR_INLINE float MaxLanes(F32 a) {
   for (int i = 1; i < kLanes; ++i) result = a.lane[i] > result ? a.lane[i] : result;
   return result;
 }
-// v[i].lane[j] becomes v[j].lane[i].
-NEARFAR_INLINE void Transpose(F32 v[kLanes]) {
-  for (int i = 0; i < kLanes; ++i) {
-    for (int j = 0; j < i; ++j) {
-      const float kept = v[i].lane[j];
-      v[i].lane[j] = v[j].lane[i];
-      v[j].lane[i] = kept;
-    }
-  }
-}
 // from[0], from[2], ... and from[1], from[3], ...
 NEARFAR_INLINE void LoadPairs(const float* from, F32* even, F32* odd) {
   for (int i = 0; i < kLanes; ++i) {

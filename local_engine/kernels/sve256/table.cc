@@ -1,4 +1,4 @@
-// SVE with vectors of 256 bits: SDOT for one token and SMMLA for more. Held by
+// SVE with vectors of 256 bits: SDOT for a few tokens and SMMLA for more. Held by
 // tests/local_engine/kernels/.
 
 #include "local_engine/kernels/sve256/simd.h"

@@ -92,7 +92,7 @@ class AttentionKernelTest : public testing::TestWithParam<std::tuple<const Kerne
 };
 
 TEST_P(AttentionKernelTest, AgreesForEveryLengthAndWidth) {
-  for (const int64_t width : {64, 128, 80, 20, 7}) {
+  for (const int64_t width : {64, 128, 96, 80, 48, 20, 7}) {
     const TestKv cache(type(), 600, 1, width, &random_);
     for (const std::vector<int>& visible :
          {std::vector<int>{1}, {2, 1}, {63, 64, 65}, {256, 257, 5, 600, 300}, {600, 599, 598}}) {

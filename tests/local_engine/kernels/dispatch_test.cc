@@ -49,7 +49,8 @@ TEST_F(DispatchTest, NamesAreUniqueAndTablesWhole) {
     }
     EXPECT_TRUE(table.matmul_scratch_bytes && table.quantize && table.rms_norm && table.silu_mul &&
                 table.add && table.rope && table.attention_state_floats &&
-                table.attention_scratch_bytes && table.attention_merge && table.attention_finish)
+                table.attention_scratch_bytes && table.attention_merge && table.attention_finish &&
+                table.dot_rounds && table.sum_stream)
         << table.name;
     for (const DType type : {DType::kF16, DType::kQ8_0}) {
       const KvKernel& kernel = FindKvKernel(table, type);
@@ -57,6 +58,15 @@ TEST_F(DispatchTest, NamesAreUniqueAndTablesWhole) {
       EXPECT_TRUE(kernel.store && kernel.attention_part) << table.name;
     }
   }
+}
+
+// Of a CPU whose best table is known, as those are that scripts/test.sh emulates.
+TEST_F(DispatchTest, ThisCpuGetsTheTableThatItShould) {
+  const char* expected = std::getenv("NEARFAR_EXPECTED_KERNELS");
+  if (expected == nullptr) GTEST_SKIP() << "NEARFAR_EXPECTED_KERNELS is not set";
+  const auto table = SelectKernels("", ThisCpu());
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_STREQ((*table)->name, expected);
 }
 
 TEST_F(DispatchTest, UnknownFormatHasNoKernel) {

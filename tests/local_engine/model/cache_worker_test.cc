@@ -58,6 +58,25 @@ TEST_F(CacheWorkerTest, TheSecondStartReadsWhatTheFirstWrote) {
             first->packed.weights.layers[1].down.data - first->packed.memory.bytes.data());
 }
 
+// The file is written to until that does not show any more.
+TEST_F(CacheWorkerTest, WhatIsMappedIsMovedToHugePages) {
+  if (!MappedFile::HugePagesCanBeHad()) GTEST_SKIP() << "this system gives no huge pages";
+  const std::string path = WriteModel();
+  { const CacheWorker worker(LoadModel(path).value()); }
+  const auto model = LoadModel(path).value();
+  ASSERT_EQ(model->packed_cache, "mapped");
+  const volatile uint8_t& last = model->packed.memory.bytes.back();
+  std::fstream file(path + ".packed", std::ios::in | std::ios::out | std::ios::binary);
+  uint8_t written = last;
+  const CacheWorker worker(model);
+  do {
+    file.seekp(-1, std::ios::end);
+    file.put(static_cast<char>(++written)).flush();
+    ASSERT_TRUE(file.good());
+    std::this_thread::yield();
+  } while (last == written);
+}
+
 TEST_F(CacheWorkerTest, SaysWhenItIsDone) {
   const CacheWorker worker(LoadModel(WriteModel()).value());
   EXPECT_EQ(StateAfterWriting(worker), "written");

@@ -339,16 +339,28 @@ TEST(Transformer, ATruncatedCacheIsAsGoodAsNew) {
   EXPECT_THAT(rest, ::testing::ElementsAreArray(expected.end() - rest.size(), expected.end()));
 }
 
+// In a cache that grows between the passes, and that goes back to before a part and on again.
 TEST(Transformer, LongPromptsCrossAttentionParts) {
-  const Subject subject = Load(kUntied);
-  const std::vector<int32_t> ids = SomeIds(300);
-  KvCache whole = subject.NewCache(), pieces = subject.NewCache();
-  const std::vector<float> expected = Feed(subject, ids, whole);
-  std::vector<float> last;
-  for (size_t first = 0; first < ids.size(); first += 50) {
-    last = Feed(subject, absl::MakeConstSpan(ids).subspan(first, 50), pieces);
+  for (const DType type : {DType::kF16, DType::kQ8_0}) {
+    const Subject subject = Load(kUntied, "", type);
+    const std::vector<int32_t> ids = SomeIds(300);
+    KvCache whole = subject.NewCache();
+    KvCache pieces(subject.model->config, type, kContext);
+    const std::vector<float> expected = Feed(subject, ids, whole);
+    const auto feed_from = [&](size_t first) {
+      std::vector<float> last;
+      for (; first < ids.size(); first += 50) {
+        EXPECT_TRUE(pieces.Reserve(static_cast<int>(first) + 50).ok());
+        last = Feed(subject, absl::MakeConstSpan(ids).subspan(first, 50), pieces);
+      }
+      return last;
+    };
+    for (const int again : {0, 100}) {
+      pieces.Truncate(again);
+      const std::vector<float> last = feed_from(again);
+      EXPECT_THAT(last, ::testing::ElementsAreArray(expected.end() - last.size(), expected.end()));
+    }
   }
-  EXPECT_THAT(last, ::testing::ElementsAreArray(expected.end() - last.size(), expected.end()));
 }
 
 // ---- The observer.

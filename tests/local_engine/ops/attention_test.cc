@@ -122,6 +122,7 @@ TEST_P(AttentionOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
   Attention(context(), scene.shape, scene.items);
   const std::vector<float> together = scene.out;
   for (size_t i = 0; i < items.size(); i += 8) {
+    std::fill_n(scene.items[i].out, scene.width(), NAN);
     Attention(context(), scene.shape, absl::MakeSpan(&scene.items[i], 1));
   }
   EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);
@@ -139,6 +140,7 @@ TEST_P(AttentionOpTest, ADepthOfSeveralRoundsGivesTheSameBits) {
   const std::vector<float> split = scene.out;
   std::vector<AttentionItem> twins;
   for (const AttentionItem& item : scene.items) twins.insert(twins.end(), 2, item);
+  std::fill(scene.out.begin(), scene.out.end(), NAN);
   Attention(context(), scene.shape, twins);
   EXPECT_EQ(std::memcmp(split.data(), scene.out.data(), split.size() * sizeof(float)), 0);
 }
@@ -179,6 +181,7 @@ TEST_P(AttentionOpTest, FewTokensAtDepthAreWorkForAllThreads) {
   for (size_t i = 0; i < items.size(); ++i) ExpectRight(scene, i);
   const std::vector<float> together = scene.out;
   for (size_t i = 0; i < items.size(); ++i) {
+    std::fill_n(scene.items[i].out, scene.width(), NAN);
     Attention(context(), scene.shape, absl::MakeSpan(&scene.items[i], 1));
   }
   EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);
@@ -210,6 +213,7 @@ TEST_P(AttentionOpTest, KeysAndValuesInBytes) {
   for (size_t i = 0; i < items.size(); i += 10) ExpectRight(scene, i);
   const std::vector<float> together = scene.out;
   for (size_t i = 0; i < items.size(); i += 5) {
+    std::fill_n(scene.items[i].out, scene.width(), NAN);
     Attention(context(), shape, absl::MakeSpan(&scene.items[i], 1));
   }
   EXPECT_EQ(std::memcmp(together.data(), scene.out.data(), together.size() * sizeof(float)), 0);

@@ -57,6 +57,7 @@ TEST_F(Bench, TellsTheSameAsJson) {
   for (const char* key : {"\"model\":\"",
                           "\"kernels\":\"scalar\"",
                           "\"threads\":1",
+                          "\"kv_type\":\"f16\"",
                           "\"runs\":1",
                           "\"load_s\":",
                           "\"peak_rss_mib\":",

@@ -24,8 +24,9 @@ Outcome Example() {
   outcome.template_name = "addition/0";
   outcome.level = 1;
   outcome.feature_version = 1;
-  outcome.near = SideOutcome{"small", 1, 0, 0.25, 7, {-0.123456, 0, 42}, {{1, 2}, {3, 4}}, "12"};
-  outcome.far = SideOutcome{"large", 0, 0.00002, 1.5, 9, {}, {}, "\xff"};
+  outcome.near =
+      SideOutcome{"small", 1, 0, 0.25, 7, "f16", {-0.123456, 0, 42}, {{1, 2}, {3, 4}}, "12"};
+  outcome.far = SideOutcome{"large", 0, 0.00002, 1.5, 9, "f16", {}, {}, "\xff"};
   return outcome;
 }
 
@@ -51,9 +52,32 @@ TEST(Outcome, KeepsNoTextUnlessAsked) {
   EXPECT_THAT(FormatOutcome(Example(), /*with_text=*/false), Not(HasSubstr("\"text\"")));
 }
 
+TEST(Outcome, KnowsHowKeysAndValuesWereKept) {
+  EXPECT_THAT(FormatOutcome(Example(), false), Not(HasSubstr("kv_type"))) << "f16 is what it was";
+  Outcome in_bytes = Example();
+  in_bytes.near->kv_type = "q8_0";
+  const auto read = LoadOutcomes(Write(FormatOutcome(in_bytes, false)));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->front().near->kv_type, "q8_0");
+  EXPECT_EQ(*KvTypeOfOutcomes(*read), "q8_0");
+  EXPECT_EQ(*KvTypeOfOutcomes({}), "f16");
+  EXPECT_EQ(*KvTypeOfOutcomes({Example()}), "f16");
+}
+
+TEST(Outcome, OfTwoTypesOfKeysAndValuesFitNoCalibration) {
+  Outcome in_bytes = Example();
+  in_bytes.id = "other";
+  in_bytes.near->kv_type = "q8_0";
+  const auto type = KvTypeOfOutcomes({Example(), in_bytes});
+  EXPECT_EQ(type.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(type.status().message()), HasSubstr("'addition-1-01'"));
+  EXPECT_THAT(std::string(type.status().message()), HasSubstr("q8_0 in 'other'"));
+}
+
 TEST(Outcome, RefusesBadLines) {
-  for (const char* line : {"[]", "{}", R"({"id":"a","near":3})", R"({"id":"a","near":{}})",
-                           R"({"id":"a","near":{"score":2}})"}) {
+  for (const char* line :
+       {"[]", "{}", R"({"id":"a","near":3})", R"({"id":"a","near":{}})",
+        R"({"id":"a","near":{"score":2}})", R"({"id":"a","near":{"score":1,"kv_type":8}})"}) {
     const auto outcomes = LoadOutcomes(Write(line));
     ASSERT_FALSE(outcomes.ok()) << line;
     EXPECT_THAT(std::string(outcomes.status().message()), HasSubstr(":1: "));
