@@ -102,6 +102,7 @@ class LocalEngine : public Engine, public std::enable_shared_from_this<LocalEngi
   EngineStats stats() const override {
     EngineStats stats = scheduler_->stats();
     stats.packed_cache = cache_worker_.state();
+    stats.packed_cache_busy = cache_worker_.busy();
     return stats;
   }
 

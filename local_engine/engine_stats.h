@@ -22,6 +22,9 @@ struct EngineStats {
   // Of the packed weights' file beside the model's: "mapped" where this start used it,
   // "writing" and then "written" where the next one will, "off", or why there is none.
   std::string packed_cache = {};
+  // It is being written, or moved to huge pages, by a thread in the background, which takes time
+  // from those that answer.
+  bool packed_cache_busy = false;
 };
 
 }  // namespace nearfar

@@ -12,18 +12,22 @@ CacheWorker::CacheWorker(std::shared_ptr<const Model> model)
     : model_(std::move(model)), state_(model_->packed_cache) {
   const std::function<void()> work = WorkFor(*model_);
   if (work == nullptr) return;
-  absl::StatusOr<std::thread> thread = StartThread("packed_cache", [work] {
+  busy_ = true;
+  absl::StatusOr<std::thread> thread = StartThread("packed_cache", [this, work] {
     // The first answer is waited for, this is not. Of Linux, 0 is this thread alone.
     constexpr int kGivesWay = 10;
     setpriority(PRIO_PROCESS, 0, kGivesWay);
     work();
+    busy_ = false;
   });
   if (thread.ok()) {
     thread_ = *std::move(thread);
-  } else if (model_->cache_to_write != nullptr) {
-    absl::MutexLock lock(&mutex_);
-    state_ = std::string(thread.status().message());
+    return;
   }
+  busy_ = false;
+  if (model_->cache_to_write == nullptr) return;
+  absl::MutexLock lock(&mutex_);
+  state_ = std::string(thread.status().message());
 }
 
 CacheWorker::~CacheWorker() {

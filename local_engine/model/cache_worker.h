@@ -28,6 +28,8 @@ class CacheWorker {
 
   // See EngineStats::packed_cache.
   std::string state() const;
+  // See EngineStats::packed_cache_busy.
+  bool busy() const { return busy_; }
 
  private:
   std::function<void()> WorkFor(const Model& model);
@@ -37,6 +39,7 @@ class CacheWorker {
   mutable absl::Mutex mutex_;
   std::string state_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> stop_ = false;  // moving
+  std::atomic<bool> busy_ = false;
   std::thread thread_;
 };
 

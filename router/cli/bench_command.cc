@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "local_engine/limits.h"
 #include "local_engine/speed.h"
 #include "router/cli/commands.h"
@@ -31,6 +33,8 @@ namespace {
 constexpr int kMostTokens = 1 << 20;
 constexpr int kMostRuns = 1000;
 constexpr int kMostBatch = 64;
+// How often it is looked whether the packed cache file is done with, which would be measured too.
+constexpr absl::Duration kPatience = absl::Milliseconds(10);
 constexpr double kGiga = 1e9;
 
 struct Figures {
@@ -116,6 +120,7 @@ class BenchCommand : public Command {
     const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
     figures->load_seconds = load.count();
     figures->info = (*engine)->info();
+    while ((*engine)->stats().packed_cache_busy) absl::SleepFor(kPatience);
     EnergyCounter energy;
     SpeedOptions options = options_;
     options.joules = [&energy] { return energy.Joules(); };
@@ -131,6 +136,7 @@ class BenchCommand : public Command {
     for (const int sequences : batches_) {
       const auto engine = OpenEngine(model_, engine_, sequences);
       if (!engine.ok()) return engine.status();
+      while ((*engine)->stats().packed_cache_busy) absl::SleepFor(kPatience);
       const auto speed = MeasureBatch(**engine, sequences, options_);
       if (!speed.ok()) return speed.status();
       figures->batches.push_back({sequences, *speed});

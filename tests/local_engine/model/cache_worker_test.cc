@@ -80,6 +80,7 @@ TEST_F(CacheWorkerTest, WhatIsMappedIsMovedToHugePages) {
 TEST_F(CacheWorkerTest, SaysWhenItIsDone) {
   const CacheWorker worker(LoadModel(WriteModel()).value());
   EXPECT_EQ(StateAfterWriting(worker), "written");
+  while (worker.busy()) std::this_thread::yield();
 }
 
 TEST_F(CacheWorkerTest, SaysWhyThereIsNone) {
