@@ -96,9 +96,11 @@ std::vector<int> FastCpus(const std::vector<int>& cpus, const std::string& root)
     if (!speed.has_value()) return cpus;
     speeds.push_back(*speed);
   }
+  if (cpus.empty()) return cpus;
+  const int64_t least = *std::max_element(speeds.begin(), speeds.end()) / 2;
   std::vector<int> fast;
   for (size_t i = 0; i < cpus.size(); ++i) {
-    if (speeds[i] >= *std::max_element(speeds.begin(), speeds.end()) / 2) fast.push_back(cpus[i]);
+    if (speeds[i] >= least) fast.push_back(cpus[i]);
   }
   return fast;
 }

@@ -33,8 +33,6 @@ namespace {
 constexpr int kMostTokens = 1 << 20;
 constexpr int kMostRuns = 1000;
 constexpr int kMostBatch = 64;
-// How often it is looked whether the packed cache file is done with, which would be measured too.
-constexpr absl::Duration kPatience = absl::Milliseconds(10);
 constexpr double kGiga = 1e9;
 
 struct Figures {
@@ -58,6 +56,11 @@ struct Figures {
            limits.read_bytes_per_second;
   }
 };
+
+// What is done for the file in the background would be measured too.
+void WaitForPackedCache(const Engine& engine) {
+  while (engine.stats().packed_cache_busy) absl::SleepFor(absl::Milliseconds(10));
+}
 
 double PeakRssMib() {
   rusage usage{};
@@ -120,7 +123,7 @@ class BenchCommand : public Command {
     const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
     figures->load_seconds = load.count();
     figures->info = (*engine)->info();
-    while ((*engine)->stats().packed_cache_busy) absl::SleepFor(kPatience);
+    WaitForPackedCache(**engine);
     EnergyCounter energy;
     SpeedOptions options = options_;
     options.joules = [&energy] { return energy.Joules(); };
@@ -136,7 +139,7 @@ class BenchCommand : public Command {
     for (const int sequences : batches_) {
       const auto engine = OpenEngine(model_, engine_, sequences);
       if (!engine.ok()) return engine.status();
-      while ((*engine)->stats().packed_cache_busy) absl::SleepFor(kPatience);
+      WaitForPackedCache(**engine);
       const auto speed = MeasureBatch(**engine, sequences, options_);
       if (!speed.ok()) return speed.status();
       figures->batches.push_back({sequences, *speed});
