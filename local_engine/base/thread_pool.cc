@@ -153,9 +153,9 @@ void ThreadPool::Impl::WaitForOthers(int64_t began, uint32_t own_chunks) {
   if (now - waits > std::max(kStallNanoseconds, kStallChunks * chunk)) GoAlone(now);
 }
 
-// Longer each time, unless the threads have worked together well since.
+// Longer each time, until the threads have worked together for as long as they were apart.
 void ThreadPool::Impl::GoAlone(int64_t now) {
-  const bool again = alone_for != 0 && now - alone_until < kMostAlone;
+  const bool again = now - alone_until < alone_for;
   alone_for = again ? std::min(2 * alone_for, kMostAlone) : kLeastAlone;
   alone_until = now + alone_for;
 }

@@ -8,7 +8,7 @@
 // A thread that the system stops within a chunk, because another process wants its core, would hold
 // every job for a time slice. The pool notices such a wait, works on the caller's thread alone for
 // a while, and tries the others again: after 20 ms, and after twice as long each time, up to a
-// second. Held by tests/local_engine/base/thread_pool_test.cc.
+// second, if the next such wait follows soon. Held by tests/local_engine/base/thread_pool_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
 #define NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
