@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/sha256.h"
+#include "local_engine/base/thread_pool.h"
 #include "local_engine/base/usable_cpus.h"
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/model/cache_worker.h"
@@ -17,7 +18,6 @@
 namespace nearfar {
 namespace {
 
-constexpr int kMaxThreads = 512;
 constexpr int kMaxSessions = 4096;
 constexpr int kMaxPrefillChunk = 8192;
 constexpr int kDefaultContext = 4096;
@@ -37,7 +37,7 @@ absl::StatusOr<DType> KvTypeOf(const std::string& name) {
 }
 
 absl::Status CheckOptions(const EngineOptions& options) {
-  absl::Status status = CheckRange("threads", options.threads, 0, kMaxThreads);
+  absl::Status status = CheckRange("threads", options.threads, 0, ThreadPool::kMostThreads);
   status.Update(CheckRange("max_sessions", options.max_sessions, 1, kMaxSessions));
   status.Update(CheckRange("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
   status.Update(KvTypeOf(options.kv_type).status());
@@ -149,7 +149,8 @@ SchedulerOptions Scheduling(const EngineOptions& options, const KernelTable* ker
   SchedulerOptions scheduling;
   scheduling.kernels = kernels;
   scheduling.kv_type = *KvTypeOf(options.kv_type);
-  scheduling.threads = options.threads > 0 ? options.threads : std::min(BestThreads(), kMaxThreads);
+  scheduling.threads =
+      options.threads > 0 ? options.threads : std::min(BestThreads(), ThreadPool::kMostThreads);
   scheduling.max_sessions = options.max_sessions;
   scheduling.prefill_chunk = options.prefill_chunk;
   scheduling.layer_observer = options.layer_observer;
@@ -174,7 +175,7 @@ absl::StatusOr<int> ChooseContext(const EngineOptions& options, const Model& mod
                      .rows = scheduling.prefill_chunk + scheduling.max_sessions,
                      .threads = scheduling.threads,
                      .kv_type = scheduling.kv_type,
-                     .weights = static_cast<int64_t>(model.packed.memory.bytes.size()),
+                     .weights = PackedBytes(model.weights),
                      .kernels = scheduling.kernels},
                     least, options.max_memory_bytes);
 }
@@ -191,13 +192,15 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   if (!status.ok()) return status;
   absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.kernels);
   if (!kernels.ok()) return kernels.status();
-  absl::StatusOr<std::shared_ptr<const Model>> model =
-      LoadModel(path, {.packed_cache = options.packed_cache});
-  if (!model.ok()) return model.status();
   SchedulerOptions scheduling = Scheduling(options, *kernels);
-  const absl::StatusOr<int> context = ChooseContext(options, **model, scheduling);
-  if (!context.ok()) return context.status();
-  scheduling.context = *context;
+  const auto choose_context = [&](const Model& model) {
+    const absl::StatusOr<int> context = ChooseContext(options, model, scheduling);
+    if (context.ok()) scheduling.context = *context;
+    return context.status();
+  };
+  absl::StatusOr<std::shared_ptr<const Model>> model =
+      LoadModel(path, {.packed_cache = options.packed_cache, .before_packing = choose_context});
+  if (!model.ok()) return model.status();
   absl::StatusOr<std::shared_ptr<Scheduler>> scheduler = Scheduler::Start(*model, scheduling);
   if (!scheduler.ok()) return scheduler.status();
   ModelInfo info = Describe(path, **model, options, scheduling);

@@ -4,19 +4,21 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <thread>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/aligned_buffer.h"
+#include "local_engine/base/start_thread.h"
 #include "local_engine/base/thread_pool.h"
+#include "local_engine/base/usable_cpus.h"
 #include "local_engine/base/usable_memory.h"
 #include "local_engine/kernels/dispatch.h"
 
 namespace nearfar {
 namespace {
 
-constexpr int kMostThreads = 512;
 // A pass is long beside the hand-over of a job, and short beside another program's time slices:
 // some pass is not disturbed.
 constexpr double kPassSeconds = 0.01;
@@ -93,9 +95,10 @@ double OperationsPerSecond(const KernelTable& kernels, ThreadPool* pool) {
 }
 
 absl::Status CheckOptions(const LimitOptions& options) {
-  if (options.threads < 1 || options.threads > kMostThreads) {
+  if (options.threads < 1 || options.threads > ThreadPool::kMostThreads) {
     return absl::InvalidArgumentError(absl::StrCat("LimitOptions::threads: ", options.threads,
-                                                   " is outside [1, ", kMostThreads, "]"));
+                                                   " is outside [1, ", ThreadPool::kMostThreads,
+                                                   "]"));
   }
   if (options.bytes < 1) {
     return absl::InvalidArgumentError(
@@ -109,6 +112,23 @@ int64_t BytesToStream(int64_t bytes) {
   return usable > 0 ? std::min(bytes, usable / 2) : bytes;
 }
 
+// Of checked options.
+absl::StatusOr<MachineLimits> Measure(const LimitOptions& options, const KernelTable& kernels) {
+  // On a clock that stands still no wait is long: the pool never goes on without its other threads.
+  const auto pool = ThreadPool::Create(options.threads, StartThread, [] { return int64_t{0}; });
+  if (!pool.ok()) return pool.status();
+  MachineLimits limits;
+  limits.kernels = kernels.name;
+  limits.bytes = BytesToStream(options.bytes);
+  // Memory is as fast as it is, whatever kernels are asked for.
+  const KernelTable& widest = **SelectKernels("", ThisCpu());
+  const absl::StatusOr<double> read = ReadBytesPerSecond(limits.bytes, widest, pool->get());
+  if (!read.ok()) return read.status();
+  limits.read_bytes_per_second = *read;
+  limits.int8_operations_per_second = OperationsPerSecond(kernels, pool->get());
+  return limits;
+}
+
 }  // namespace
 
 absl::StatusOr<MachineLimits> MeasureLimits(const LimitOptions& options) {
@@ -116,18 +136,14 @@ absl::StatusOr<MachineLimits> MeasureLimits(const LimitOptions& options) {
   if (!checked.ok()) return checked;
   const absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.kernels);
   if (!kernels.ok()) return kernels.status();
-  // On a clock that stands still no wait is long: the pool never goes on without its other threads.
-  const auto pool = ThreadPool::Create(options.threads, StartThread, [] { return int64_t{0}; });
-  if (!pool.ok()) return pool.status();
-  MachineLimits limits;
-  limits.kernels = (*kernels)->name;
-  limits.bytes = BytesToStream(options.bytes);
-  // Memory is as fast as it is, whatever kernels are asked for.
-  const KernelTable& widest = **SelectKernels("", ThisCpu());
-  const absl::StatusOr<double> read = ReadBytesPerSecond(limits.bytes, widest, pool->get());
-  if (!read.ok()) return read.status();
-  limits.read_bytes_per_second = *read;
-  limits.int8_operations_per_second = OperationsPerSecond(**kernels, pool->get());
+  // On a thread of its own, which is kept to the CPUs that an engine's is.
+  absl::StatusOr<MachineLimits> limits = MachineLimits{};
+  absl::StatusOr<std::thread> thread = StartThread("nearfar-limits", [&] {
+    KeepToFastCpus(options.threads);
+    limits = Measure(options, **kernels);
+  });
+  if (!thread.ok()) return thread.status();
+  thread->join();
   return limits;
 }
 

@@ -6,7 +6,6 @@ set -euo pipefail
 
 readonly ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly PEER="${NEARFAR_PEER:-$HOME/.cache/nearfar/peer}"
-readonly MODELS="${NEARFAR_MODELS:-$HOME/.cache/nearfar/models}"
 readonly REQUANTIZED="${NEARFAR_REQUANTIZED:-$HOME/.cache/nearfar/requantized}"
 readonly ARM_ROOT="${NEARFAR_ARM64_ROOT:-$HOME/.cache/nearfar/arm64-root}"
 readonly LLVM="${NEARFAR_LLVM:-$HOME/.cache/nearfar/llvm}"
@@ -108,25 +107,18 @@ model_file() {
     realpath "$1"
     return
   fi
-  file="$(python3 -c "
-import sys
-sys.path.insert(0, sys.argv[1] + '/scripts')
-import fetch_models
-try:
-    print(fetch_models.find_model(fetch_models.load_catalogue(sys.argv[1] + '/scripts/models.json'),
-                                  sys.argv[2])['file'])
-except fetch_models.Failure as error:
-    sys.exit(f'bench_arm.sh: {error}')" "$ROOT" "$name")" || exit 64
-  [[ -f "$MODELS/$file" ]] || "$ROOT/scripts/models.sh" "$name" >&2 || exit
+  file="$("$ROOT/scripts/models.sh" --path "$name")" || exit 64
+  [[ -f "$file" ]] || "$ROOT/scripts/models.sh" "$name" >&2 || exit
   if [[ "$1" == "$name" ]]; then
-    echo "$MODELS/$file"
+    echo "$file"
     return
   fi
-  target="$REQUANTIZED/${file%-*}-${1##*:}.gguf"
+  target="$(basename "$file" .gguf)"
+  target="$REQUANTIZED/${target%-*}-${1##*:}.gguf"
   if [[ ! -f "$target" ]]; then
     mkdir -p "$REQUANTIZED"
     "$ROOT/scripts/install_peer.sh" >&2 || exit
-    "$PEER/bin/python" "$ROOT/scripts/requantize.py" "$MODELS/$file" "${1##*:}" "$target" || exit
+    "$PEER/bin/python" "$ROOT/scripts/requantize.py" "$file" "${1##*:}" "$target" || exit
   fi
   echo "$target"
 }

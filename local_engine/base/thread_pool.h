@@ -32,6 +32,8 @@ class ThreadPool {
 
   using Clock = std::function<int64_t()>;  // nanoseconds, of the caller's thread in Run
 
+  static constexpr int kMostThreads = 512;  // that anyone is allowed to ask for
+
   // threads >= 1; `start` and `clock` are others than the system's in tests.
   // Errors: those of StartThread, and the threads that had been started are ended.
   static absl::StatusOr<std::unique_ptr<ThreadPool>> Create(int threads,

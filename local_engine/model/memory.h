@@ -23,7 +23,7 @@ struct MemoryNeed {
   int rows = 0;      // of one pass
   int threads = 0;   // each works in memory of its own
   DType kv_type = DType::kF16;
-  int64_t weights = 0;  // bytes of the packed weights, which are held already
+  int64_t weights = 0;  // bytes of the packed weights, held beside all that
   const KernelTable* kernels = nullptr;
 };
 

@@ -19,8 +19,10 @@ absl::Status CheckVocabulary(const Model& model) {
       " rows, but tokenizer.ggml.tokens has ", tokens, " entries; they must agree"));
 }
 
-absl::Status Pack(ThreadPool* pool, Model* model) {
-  absl::StatusOr<PackedWeights> packed = PackWeights(model->weights, *model->file, pool);
+absl::Status Pack(Model* model) {
+  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(UsableCpus());
+  if (!pool.ok()) return pool.status();
+  absl::StatusOr<PackedWeights> packed = PackWeights(model->weights, *model->file, pool->get());
   if (!packed.ok()) return packed.status();
   model->packed = *std::move(packed);
   return absl::OkStatus();
@@ -28,11 +30,9 @@ absl::Status Pack(ThreadPool* pool, Model* model) {
 
 // From the cache; or else packs them, and says what becomes of the cache.
 absl::Status FindPacked(const LoadOptions& options, int64_t bytes, Model* model) {
-  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(UsableCpus());
-  if (!pool.ok()) return pool.status();
   if (!options.packed_cache || bytes < PackedCache::kLeastBytes) {
     model->packed_cache = options.packed_cache ? "of no use, there is little to pack" : "off";
-    return Pack(pool->get(), model);
+    return Pack(model);
   }
   auto cache = std::make_unique<PackedCache>(model->file->mapped(), model->fingerprint, bytes);
   absl::StatusOr<PackedMemory> memory = cache->Read();
@@ -43,7 +43,7 @@ absl::Status FindPacked(const LoadOptions& options, int64_t bytes, Model* model)
   }
   model->packed_cache = "writing";
   model->cache_to_write = std::move(cache);
-  return Pack(pool->get(), model);
+  return Pack(model);
 }
 
 absl::Status LoadParts(const std::string& path, const LoadOptions& options, Model* model) {
@@ -65,6 +65,9 @@ absl::Status LoadParts(const std::string& path, const LoadOptions& options, Mode
   const int64_t packed_bytes = PackedBytes(model->weights);
   const absl::Status held = CheckWeightsFit(packed_bytes);
   if (!held.ok()) return held;
+  const absl::Status wanted =
+      options.before_packing == nullptr ? absl::OkStatus() : options.before_packing(*model);
+  if (!wanted.ok()) return wanted;
   model->fingerprint = model->file->Fingerprint();
   const absl::Status packed = FindPacked(options, packed_bytes, model);
   if (!packed.ok()) return packed;

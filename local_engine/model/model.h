@@ -4,9 +4,11 @@
 #ifndef NEARFAR_LOCAL_ENGINE_MODEL_MODEL_H_
 #define NEARFAR_LOCAL_ENGINE_MODEL_MODEL_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "local_engine/gguf/gguf_file.h"
 #include "local_engine/model/config.h"
@@ -35,11 +37,15 @@ struct Model {
 
 struct LoadOptions {
   bool packed_cache = true;  // EngineOptions::packed_cache
+  // Called once all but `packed` is there, for what would make packing, which may take seconds, in
+  // vain: its error ends the loading. Or null.
+  std::function<absl::Status(const Model&)> before_packing = nullptr;
 };
 
 // Reads the packed cache, but does not write it. Errors: those of GgufFile::Open, ReadModelConfig,
-// FindWeights, MakeTokenizer, CheckWeightsFit and PackWeights; InvalidArgument (the tokenizer's
-// vocabulary is not that of the embedding); Unavailable (the file was written to meanwhile).
+// FindWeights, MakeTokenizer, CheckWeightsFit, before_packing and PackWeights; InvalidArgument (the
+// tokenizer's vocabulary is not that of the embedding); Unavailable (the file was written to
+// meanwhile).
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const std::string& path,
                                                        const LoadOptions& options = {});
 

@@ -127,6 +127,17 @@ TEST_F(SessionTest, ADifferentPromptKeepsOnlyWhatIsCommon) {
   EXPECT_EQ(second->ids(), testing::GenerateAlone(*engine_, {.prompt = prompt, .max_tokens = 12}));
 }
 
+TEST(SessionPrefix, IsReusedOfKeysAndValuesInBytes) {
+  const auto engine = OpenTinyEngine({.kv_type = "q8_0"});
+  const auto session = engine->NewSession().value();
+  const GenerateRequest request = {.prompt = SomePrompt(300), .max_tokens = 12};
+  const auto first = RunGeneration(*session, request);
+  EXPECT_EQ(first->result.reason, StopReason::kMaxTokens);
+  const auto second = RunGeneration(*session, request);
+  EXPECT_EQ(second->result.reused_tokens, 299);
+  EXPECT_EQ(second->ids(), first->ids());
+}
+
 // ---- How a generation ends.
 
 TEST(SessionEnds, WhereTheContextIsFull) {

@@ -176,6 +176,14 @@ class Fetching(unittest.TestCase):
         self.assertEqual(self.run_script().returncode, 0)
         self.assertEqual(self.requests(), [])
 
+    def test_paths_are_told_without_fetching(self):
+        for arguments in (["--path", "t"], ["--path"]):
+            done = self.run_script(*arguments)
+            self.assertEqual(done.stdout, f"{self.models / 'tiny.gguf'}\n", done.stderr)
+        self.assertEqual(self.run_script("--path", "no-such-model").returncode, 64)
+        self.assertEqual(self.requests(), [])
+        self.assertFalse(self.models.exists())
+
     def test_wrong_use(self):
         for arguments in (["no-such-model"], ["--no-such-option"], ["--source", "moon"]):
             done = self.run_script(*arguments)

@@ -47,6 +47,22 @@ TEST(Model, AVocabularyUnlikeTheEmbeddingIsRefused) {
   EXPECT_THAT(model.status().message(), HasSubstr("tokenizer.ggml.tokens"));
 }
 
+TEST(Model, ARefusalBeforePackingComesBeforeIt) {
+  int calls = 0;
+  const auto refuse = [&](const Model& model) {
+    ++calls;
+    EXPECT_EQ(model.tokenizer->vocabulary(), model.weights.vocabulary());
+    EXPECT_TRUE(model.packed.memory.bytes.empty());
+    return absl::ResourceExhaustedError("too long");
+  };
+  const std::string path = testing::WriteTinyModel({});
+  const auto model = LoadModel(path, {.before_packing = refuse});
+  EXPECT_EQ(model.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(model.status().message(), HasSubstr(path));
+  EXPECT_THAT(model.status().message(), HasSubstr("too long"));
+  EXPECT_EQ(calls, 1);
+}
+
 TEST(Model, ABaseModelNeedsNoChatTemplate) {
   GgufWriter writer = TinyModel({});
   ASSERT_TRUE(writer.Remove("tokenizer.chat_template"));
