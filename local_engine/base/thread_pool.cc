@@ -71,6 +71,7 @@ struct ThreadPool::Impl {
   Impl(int threads, Clock chosen_clock)
       : size(threads),
         spins(threads <= UsableCpus() ? kSpins : 0),
+        used(threads),
         clock(chosen_clock != nullptr ? std::move(chosen_clock) : Clock(SteadyNanoseconds)) {}
 
   bool Alone();
@@ -79,9 +80,12 @@ struct ThreadPool::Impl {
   void WaitForOthers(int64_t began, uint32_t own_chunks);
   void GoAlone(int64_t now);
   void WorkerLoop(int worker);
+  void WaitToBeUsed(int worker);
 
   const int size;
   const int spins;  // 0 where threads outnumber CPUs: a spinning one would hold a working one
+
+  std::atomic<int> used;  // workers that have a part in jobs; written between them
 
   const Clock clock;
 
@@ -103,11 +107,13 @@ struct ThreadPool::Impl {
   std::vector<std::thread> threads;
 };
 
-// Claims and runs chunks of the current job until none is left; returns how many it ran.
+// Claims and runs chunks of the current job until none is left; returns how many it ran. `used` is
+// read after the ticket: a worker that sees a job sees how many may work on it, and with an older
+// ticket no claim succeeds.
 uint32_t ThreadPool::Impl::Work(int worker) {
   uint32_t ran = 0;
   uint64_t seen = ticket.load(std::memory_order_acquire);
-  while (static_cast<uint32_t>(seen) != 0) {
+  while (static_cast<uint32_t>(seen) != 0 && worker < used.load(std::memory_order_relaxed)) {
     if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
                                       std::memory_order_acquire)) {
       continue;
@@ -124,9 +130,18 @@ void ThreadPool::Impl::WorkerLoop(int worker) {
   KeepToFastCpus(size);
   uint32_t seen = 0;
   while (true) {
+    WaitToBeUsed(worker);
     seen = WaitForChange(job_number, seen, spins);
     if (stopping.load(std::memory_order_acquire)) return;
     Work(worker);
+  }
+}
+
+void ThreadPool::Impl::WaitToBeUsed(int worker) {
+  int now = used.load(std::memory_order_acquire);
+  while (worker >= now) {
+    used.wait(now, std::memory_order_acquire);
+    now = used.load(std::memory_order_acquire);
   }
 }
 
@@ -185,6 +200,7 @@ ThreadPool::ThreadPool(int threads, Clock clock)
 
 ThreadPool::~ThreadPool() {
   impl_->stopping.store(true, std::memory_order_release);
+  Use(impl_->size);
   impl_->job_number.fetch_add(1);
   impl_->job_number.notify_all();
   for (std::thread& thread : impl_->threads) thread.join();
@@ -192,8 +208,16 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::size() const { return impl_->size; }
 
+void ThreadPool::Use(int threads) {
+  assert(threads >= 1 && threads <= impl_->size);
+  if (impl_->used.load(std::memory_order_relaxed) == threads) return;  // asked before every layer
+  impl_->used.store(threads);
+  impl_->used.notify_all();
+}
+
 void ThreadPool::Run(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int worker)> body) {
-  if (impl_->size == 1 || chunks <= 1 || impl_->Alone()) {
+  const bool one = impl_->used.load(std::memory_order_relaxed) == 1;
+  if (one || chunks <= 1 || impl_->Alone()) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk, 0);
     return;
   }

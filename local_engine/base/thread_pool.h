@@ -8,7 +8,10 @@
 // A thread that the system stops within a chunk, because another process wants its core, would hold
 // every job for a time slice. The pool notices such a wait, works on the caller's thread alone for
 // a while, and tries the others again: after 20 ms, and after twice as long each time, up to a
-// second, if the next such wait follows soon. Held by tests/local_engine/base/thread_pool_test.cc.
+// second, if the next such wait follows soon.
+//
+// Of a hot device fewer threads may be used for a while; the others then sleep. Held by
+// tests/local_engine/base/thread_pool_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
 #define NEARFAR_LOCAL_ENGINE_BASE_THREAD_POOL_H_
@@ -44,6 +47,11 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int size() const;
+
+  // From the next job on only the workers [0, threads) have a part; the others sleep, and no job
+  // wakes them. threads in [1, size()]; at first it is size(). Costs nothing where it is so
+  // already.
+  void Use(int threads);
 
   // Calls body(chunk, worker) once for each chunk in [0, chunks), worker in [0, size()), and
   // returns when all have returned. Body must not throw, and must not call Run.

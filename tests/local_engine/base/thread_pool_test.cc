@@ -71,6 +71,24 @@ TEST_P(ThreadPoolTest, MayBeMadeAndDroppedAtAnyTime) {
   }
 }
 
+// Also dropped while some sleep.
+TEST_P(ThreadPoolTest, NoMoreWorkersThanAreUsedHaveAPart) {
+  const auto pool = ThreadPool::Create(GetParam()).value();
+  for (int round = 0; round < 200; ++round) {
+    const int used = 1 + round * 7 % GetParam();
+    pool->Use(used);
+    std::atomic<int64_t> sum = 0;
+    std::atomic<bool> others = false;
+    pool->Run(20, [&](int64_t chunk, int worker) {
+      sum += chunk;
+      if (worker >= used) others = true;
+    });
+    EXPECT_EQ(sum, 190);
+    EXPECT_FALSE(others) << "of " << used;
+  }
+  EXPECT_EQ(pool->size(), GetParam());
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, ThreadPoolTest, ::testing::Values(1, 2, 3, 8, 32));
 
 // A worker that is held inside its chunk must not hold the others' chunks: they all finish while it
@@ -100,6 +118,19 @@ TEST(ThreadPoolOrderTest, AfterALongRestTheWorkersAreThere) {
       while (arrived.load() != 2) std::this_thread::yield();  // needs both threads
     });
     EXPECT_EQ(arrived, 2);
+  }
+}
+
+TEST(ThreadPoolOrderTest, WorkersThatWereNotUsedComeBack) {
+  const auto pool = ThreadPool::Create(3, StartThread, [] { return int64_t{0}; }).value();
+  for (const int used : {3, 1, 2, 3, 2}) {
+    pool->Use(used);
+    std::atomic<int> arrived = 0;
+    pool->Run(used, [&](int64_t, int) {
+      ++arrived;
+      while (arrived.load() != used) std::this_thread::yield();  // needs all of them
+    });
+    EXPECT_EQ(arrived, used);
   }
 }
 
