@@ -8,6 +8,7 @@
 #include "local_engine/base/sha256.h"
 #include "local_engine/base/thread_pool.h"
 #include "local_engine/base/usable_cpus.h"
+#include "local_engine/governor.h"
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/model/cache_worker.h"
 #include "local_engine/model/memory.h"
@@ -41,6 +42,7 @@ absl::Status CheckOptions(const EngineOptions& options) {
   status.Update(CheckRange("max_sessions", options.max_sessions, 1, kMaxSessions));
   status.Update(CheckRange("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
   status.Update(KvTypeOf(options.kv_type).status());
+  status.Update(Governor::CheckLimits(options.max_tokens_per_second, options.max_temperature));
   if (options.max_memory_bytes < 0) {
     status.Update(absl::InvalidArgumentError(absl::StrCat(
         "EngineOptions::max_memory_bytes: ", options.max_memory_bytes, " is below 0")));
@@ -193,6 +195,12 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.kernels);
   if (!kernels.ok()) return kernels.status();
   SchedulerOptions scheduling = Scheduling(options, *kernels);
+  // Before the model, for which a device may take its time.
+  absl::StatusOr<std::unique_ptr<Governor>> governor =
+      Governor::Create({.max_tokens_per_second = options.max_tokens_per_second,
+                        .max_temperature = options.max_temperature,
+                        .threads = scheduling.threads});
+  if (!governor.ok()) return governor.status();
   const auto choose_context = [&](const Model& model) {
     const absl::StatusOr<int> context = ChooseContext(options, model, scheduling);
     if (context.ok()) scheduling.context = *context;
@@ -201,7 +209,8 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Open(const std::string& path,
   absl::StatusOr<std::shared_ptr<const Model>> model =
       LoadModel(path, {.packed_cache = options.packed_cache, .before_packing = choose_context});
   if (!model.ok()) return model.status();
-  absl::StatusOr<std::shared_ptr<Scheduler>> scheduler = Scheduler::Start(*model, scheduling);
+  absl::StatusOr<std::shared_ptr<Scheduler>> scheduler =
+      Scheduler::Start(*model, scheduling, *std::move(governor));
   if (!scheduler.ok()) return scheduler.status();
   ModelInfo info = Describe(path, **model, options, scheduling);
   return std::make_shared<LocalEngine>(std::move(info), *std::move(model), *std::move(scheduler));

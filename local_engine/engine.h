@@ -52,6 +52,15 @@ struct EngineOptions {
   // name and about as large, so that the next start need not pack them. Written by the first start,
   // in the background; without leave or room to write it nothing is lost but time.
   bool packed_cache = true;
+  // For a device that may not grow hot, or whose battery is small: the most tokens per second that
+  // all sessions together generate; 0 = no limit. What waits is the next token of answers that have
+  // begun; prompts, and with them every first token, are computed as fast as can be.
+  double max_tokens_per_second = 0;
+  // Degrees Celsius of the CPU at which half of the threads stop working, and half of the rest if
+  // it stays as hot for five seconds; they come back one such step at a time, after ten seconds at
+  // five degrees less. 0 = none, at most 150. Where no thermometer can be read Open fails:
+  // a limit that cannot be kept is not taken.
+  double max_temperature = 0;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
   std::string kernels = {};
@@ -100,9 +109,9 @@ class Engine {
   // the threads.
   // Errors: NotFound, InvalidArgument (not a GGUF file, or a lying one: the message names the byte
   // offset and the field), Unimplemented (an architecture, tensor, tensor type or tokenizer not
-  // known here), ResourceExhausted (max_memory_bytes: the message says what to lower; weights
-  // that are larger than the memory; no memory, or no more threads), Unavailable (the file was
-  // written to meanwhile).
+  // known here), FailedPrecondition (max_temperature, but no thermometer), ResourceExhausted
+  // (max_memory_bytes: the message says what to lower; weights that are larger than the memory; no
+  // memory, or no more threads), Unavailable (the file was written to meanwhile).
   static absl::StatusOr<std::shared_ptr<Engine>> Open(const std::string& path,
                                                       const EngineOptions& options);
   // Whether EngineOptions::kernels may be `name` here. Errors: those of Open for such a name.

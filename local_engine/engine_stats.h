@@ -4,12 +4,14 @@
 #define NEARFAR_LOCAL_ENGINE_ENGINE_STATS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace nearfar {
 
-// Counters since Open, and one word. Monotonic except the live_* ones. They are up to date when
-// OnDone of a generation is called: what that generation held is no longer counted then.
+// Counters since Open, monotonic except the live_* ones, and how it is at the moment. The counters
+// are up to date when OnDone of a generation is called: what that generation held is no longer
+// counted then.
 struct EngineStats {
   int live_sessions = 0;
   int live_generations = 0;          // asked for and not yet ended
@@ -25,6 +27,14 @@ struct EngineStats {
   // It is being written, or moved to huge pages, by a thread in the background, which takes time
   // from those that answer.
   bool packed_cache_busy = false;
+  // Of ModelInfo::threads, those that work: fewer while it is hotter than
+  // EngineOptions::max_temperature.
+  int threads_in_use = 0;
+  // The CPU's last reading, at most about a second old; empty where EngineOptions::max_temperature
+  // is not set, or the thermometer cannot be read any more.
+  std::optional<double> temperature_celsius = {};
+  // Somebody's next token waits for EngineOptions::max_tokens_per_second.
+  bool paced = false;
 };
 
 }  // namespace nearfar

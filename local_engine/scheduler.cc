@@ -55,10 +55,12 @@ class Scheduler::ScheduledSession : public Session {
 };
 
 absl::StatusOr<std::shared_ptr<Scheduler>> Scheduler::Start(std::shared_ptr<const Model> model,
-                                                            const SchedulerOptions& options) {
+                                                            const SchedulerOptions& options,
+                                                            std::unique_ptr<Governor> governor) {
   absl::StatusOr<std::unique_ptr<ThreadPool>> pool = ThreadPool::Create(options.threads);
   if (!pool.ok()) return pool.status();
-  std::shared_ptr<Scheduler> scheduler(new Scheduler(std::move(model), options, *std::move(pool)));
+  std::shared_ptr<Scheduler> scheduler(
+      new Scheduler(std::move(model), options, *std::move(pool), std::move(governor)));
   const int max_rows = std::max(options.prefill_chunk + options.max_sessions, kEvaluationRows);
   const int max_logits = std::max(options.max_sessions, kEvaluationRows);
   absl::StatusOr<std::unique_ptr<Transformer>> transformer = Transformer::Create(
@@ -74,8 +76,11 @@ absl::StatusOr<std::shared_ptr<Scheduler>> Scheduler::Start(std::shared_ptr<cons
 }
 
 Scheduler::Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options,
-                     std::unique_ptr<ThreadPool> pool)
-    : model_(std::move(model)), options_(options), pool_(std::move(pool)) {}
+                     std::unique_ptr<ThreadPool> pool, std::unique_ptr<Governor> governor)
+    : model_(std::move(model)),
+      options_(options),
+      pool_(std::move(pool)),
+      governor_(std::move(governor)) {}
 
 KvCache Scheduler::NewCache() const {
   return KvCache(model_->config, options_.kv_type, options_.context);
@@ -127,6 +132,9 @@ EngineStats Scheduler::stats() const {
   stats.layers_computed = layers_computed_;
   stats.generations_finished = generations_finished_;
   stats.generations_cancelled = generations_cancelled_;
+  stats.threads_in_use = governor_->threads();
+  stats.temperature_celsius = governor_->celsius();
+  stats.paced = paced_;
   return stats;
 }
 
@@ -232,11 +240,25 @@ void Scheduler::Loop() {
 
 bool Scheduler::HasWork() const { return stopping_ || !queue_.empty() || !evaluations_.empty(); }
 
+bool Scheduler::HasNews() const { return HasWork() || cancel_asked_; }
+
 bool Scheduler::WaitForWork() {
+  const absl::Duration pause = PaceWait();
   absl::MutexLock lock(&mutex_);
-  if (!running_.empty()) return true;
+  if (!running_.empty()) {
+    if (pause > absl::ZeroDuration()) {
+      mutex_.AwaitWithTimeout(absl::Condition(this, &Scheduler::HasNews), pause);
+    }
+    return true;
+  }
   mutex_.Await(absl::Condition(this, &Scheduler::HasWork));
   return !queue_.empty() || !evaluations_.empty();
+}
+
+// How long there is nothing to compute: all that run decode, and are held.
+absl::Duration Scheduler::PaceWait() const {
+  if (!std::all_of(running_.begin(), running_.end(), Decodes)) return absl::ZeroDuration();
+  return governor_->DecodeWait();
 }
 
 void Scheduler::AdmitQueued() {
@@ -282,10 +304,8 @@ void Scheduler::RunPass() {
 
 void Scheduler::PlanPass() {
   slices_.clear();
-  for (size_t i = 0; i < running_.size(); ++i) {
-    if (!running_[i].ended && Remaining(running_[i]) == 1) PlanSlice(i, 1);
-  }
-  int budget = slices_.empty() ? options_.prefill_chunk : std::max(1, options_.prefill_chunk / 4);
+  const bool others = PlanLastTokens();
+  int budget = others ? std::max(1, options_.prefill_chunk / 4) : options_.prefill_chunk;
   served_ = running_.size();
   for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
     if (running_[i].ended || Remaining(running_[i]) == 1) continue;
@@ -296,8 +316,32 @@ void Scheduler::PlanPass() {
   }
 }
 
+// One token of everybody who needs no more for the next, but those that the governor holds. Returns
+// whether there are any, held or not.
+bool Scheduler::PlanLastTokens() {
+  const bool hold = governor_->DecodeWait() > absl::ZeroDuration();
+  int decoded = 0, held = 0;
+  for (size_t i = 0; i < running_.size(); ++i) {
+    if (running_[i].ended || Remaining(running_[i]) != 1) continue;
+    const bool decodes = Decodes(running_[i]);
+    if (decodes && hold) {
+      ++held;
+    } else if (PlanSlice(i, 1) && decodes) {
+      ++decoded;
+    }
+  }
+  governor_->Spend(decoded);
+  paced_ = held > 0;
+  return held > 0 || !slices_.empty();
+}
+
 int Scheduler::Remaining(const Running& running) {
   return static_cast<int>(running.generation->tokens().size()) - running.slot->cache.length();
+}
+
+bool Scheduler::Decodes(const Running& running) {
+  return static_cast<int>(running.generation->tokens().size()) >
+         running.generation->prompt_tokens();
 }
 
 bool Scheduler::PlanSlice(size_t index, int tokens) {
@@ -420,6 +464,7 @@ void Scheduler::EvaluateSome() {
 
 void Scheduler::BeforeLayer(int layer, absl::Span<PassSlice> slices) {
   if (options_.layer_observer) options_.layer_observer(layer);
+  pool_->Use(governor_->threads());
   DropEnded(slices);
 }
 

@@ -3,7 +3,8 @@
 // Each pass over the weights takes one token of every session that decodes and a chunk of prompt of
 // one that prefills (chunks go around the sessions in turn), so that the weights are read once for
 // all of them and nobody waits for another's whole prompt. While somebody decodes the chunk is a
-// quarter, for smoother streams.
+// quarter, for smoother streams. The governor may hold those that decode, and says how many threads
+// work.
 //
 // Life of a generation: queued (by Session::Generate) > running (admitted between passes, the
 // cached prefix kept) > ended: by its own tokens after a pass, or by Cancel before the next layer
@@ -31,6 +32,7 @@
 #include "local_engine/base/thread_pool.h"
 #include "local_engine/engine_stats.h"
 #include "local_engine/generation.h"
+#include "local_engine/governor.h"
 #include "local_engine/kernels/kernel_table.h"
 #include "local_engine/model/kv_cache.h"
 #include "local_engine/model/model.h"
@@ -54,7 +56,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
  public:
   // Errors: those of Transformer::Create and of ThreadPool::Create.
   static absl::StatusOr<std::shared_ptr<Scheduler>> Start(std::shared_ptr<const Model> model,
-                                                          const SchedulerOptions& options);
+                                                          const SchedulerOptions& options,
+                                                          std::unique_ptr<Governor> governor);
 
   // Ends the thread once the generations that run have been announced; call when all sessions are
   // gone. Waits for it, unless called from a sink, that is, on the thread itself.
@@ -107,7 +110,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   };
 
   Scheduler(std::shared_ptr<const Model> model, const SchedulerOptions& options,
-            std::unique_ptr<ThreadPool> pool);
+            std::unique_ptr<ThreadPool> pool, std::unique_ptr<Governor> governor);
 
   KvCache NewCache() const;
 
@@ -123,12 +126,16 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   void Loop();
   bool WaitForWork();
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration PaceWait() const;
   void AdmitQueued();
   void Admit(Running running);
   void RunPass();
   void PlanPass();
+  bool PlanLastTokens();
   bool PlanSlice(size_t index, int tokens);
   static int Remaining(const Running& running);  // tokens that are not in the cache
+  static bool Decodes(const Running& running);   // the last of them was generated
   void FinishPass();
   void EndCancelled();
   void EndCancelledOfQueue();
@@ -146,6 +153,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   const std::shared_ptr<const Model> model_;
   const SchedulerOptions options_;
   const std::unique_ptr<ThreadPool> pool_;
+  const std::unique_ptr<Governor> governor_;
   std::unique_ptr<Transformer> transformer_;
   std::thread thread_;
 
@@ -156,6 +164,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   std::deque<std::shared_ptr<Evaluation>> evaluations_ ABSL_GUARDED_BY(mutex_);
 
   std::atomic<bool> cancel_asked_{false};  // a generation has been cancelled, and is to be ended
+  std::atomic<bool> paced_{false};         // see EngineStats
 
   // The scheduler thread's own.
   std::vector<Running> running_;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "local_engine/base/sha256.h"
+#include "local_engine/base/thermometer.h"
 #include "local_engine/gguf/gguf_file.h"
 #include "local_engine/quant/formats.h"
 #include "tests/testing/recording_sink.h"
@@ -157,7 +159,24 @@ TEST(EngineOptionsAreChecked, AndNamed) {
   refuse({.prefill_chunk = 0}, "EngineOptions::prefill_chunk: 0");
   refuse({.max_memory_bytes = -1}, "EngineOptions::max_memory_bytes: -1");
   refuse({.kernels = "abacus"}, "abacus");
+  refuse({.max_tokens_per_second = -1}, "EngineOptions::max_tokens_per_second: -1 is no number");
+  refuse({.max_tokens_per_second = std::nan("")}, "EngineOptions::max_tokens_per_second: nan");
+  refuse({.max_temperature = -1}, "EngineOptions::max_temperature: -1 is outside [0, 150]");
+  refuse({.max_temperature = 151}, "EngineOptions::max_temperature: 151 is outside [0, 150]");
+  refuse({.max_temperature = std::nan("")}, "EngineOptions::max_temperature: nan");
   refuse({.kv_type = "q4_0"}, "kv_type option: no type is named \"q4_0\" (known: f16, q8_0)");
+}
+
+TEST(EngineOpen, ALimitOfHeatIsKeptOrRefused) {
+  const auto engine =
+      Engine::Open(testing::WriteTinyModel({}), {.threads = 2, .max_temperature = 150});
+  if (!CpuCelsius().has_value()) {  // a machine without a thermometer
+    EXPECT_EQ(engine.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(engine.status().message(), HasSubstr("max_temperature: no thermometer"));
+    return;
+  }
+  EXPECT_TRUE((*engine)->stats().temperature_celsius.has_value());
+  EXPECT_EQ((*engine)->stats().threads_in_use, 2);
 }
 
 TEST(EngineOpen, HoldsNoMoreMemoryThanAllowed) {
