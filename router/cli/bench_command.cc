@@ -40,6 +40,7 @@ struct Figures {
   double load_seconds = 0;
   double peak_rss_mib = 0;
   EngineSpeed speed;
+  EngineStats stats;  // afterwards
   struct Batch {
     int sequences;
     double tokens_per_second;
@@ -131,6 +132,7 @@ class BenchCommand : public Command {
     if (!speed.ok()) return speed.status();
     figures->speed = *std::move(speed);
     figures->peak_rss_mib = PeakRssMib();
+    figures->stats = (*engine)->stats();
     return absl::OkStatus();
   }
 
@@ -213,6 +215,11 @@ class BenchCommand : public Command {
         joules.has_value()
             ? std::vector<std::string>{"energy", absl::StrFormat("%.3f J/token", *joules)}
             : std::vector<std::string>{"energy", "not measured", "no energy counter is readable"});
+    if (const std::optional<double>& celsius = figures.stats.temperature_celsius) {
+      table->Add({"temperature", absl::StrFormat("%.1f °C", *celsius),
+                  absl::StrCat(figures.stats.threads_in_use, " of ", figures.info.threads,
+                               " threads work")});
+    }
     table->Add({"int8 peak",
                 absl::StrFormat("%.1f Gop/s", figures.limits.int8_operations_per_second / kGiga)});
     table->Add({"read bandwidth",
@@ -259,6 +266,8 @@ class BenchCommand : public Command {
     json.Field("read_bandwidth_gb_per_s", figures.limits.read_bytes_per_second / kGiga);
     constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
     json.Field("joules_per_decode_token", first.joules_per_token.value_or(kNull));
+    json.Field("threads_in_use", figures.stats.threads_in_use);
+    json.Field("temperature_celsius", figures.stats.temperature_celsius.value_or(kNull));
     json.EndObject();
     terminal->Line(json.Take());
   }

@@ -34,6 +34,22 @@ void TellPolicy(const Health& health, Findings* findings) {
                        "correct the policy's file; until then the one above stays in force"});
 }
 
+// What holds the near side below its speed, where a limit is set.
+void TellLimits(const Health::NearHealth& near, Findings* findings) {
+  if (near.paced()) {
+    findings->push_back({Verdict::kOk, "pace", "tokens wait for model.max_tokens_per_second", ""});
+  }
+  const bool all = near.threads_in_use() == near.threads();
+  if (!near.has_temperature_celsius() && all) return;
+  findings->push_back(
+      {all ? Verdict::kOk : Verdict::kWarn, "heat",
+       absl::StrCat(near.has_temperature_celsius()
+                        ? absl::StrFormat("%.1f °C", near.temperature_celsius())
+                        : "no reading",
+                    ", ", near.threads_in_use(), " of ", near.threads(), " threads work"),
+       all ? "" : "near answers are slower until it is cooler (model.max_temperature)"});
+}
+
 void TellNear(const Health& health, Findings* findings) {
   const bool near = !health.near_model().empty();
   findings->push_back({near ? Verdict::kOk : Verdict::kWarn, "near model",
@@ -43,6 +59,7 @@ void TellNear(const Health& health, Findings* findings) {
       {health.calibration_matches() ? Verdict::kOk : Verdict::kWarn, "calibration",
        health.calibration_matches() ? "belongs to the near model" : health.calibration_status(),
        ""});
+  if (health.has_near()) TellLimits(health.near(), findings);
 }
 
 void TellFar(const Health& health, Findings* findings) {

@@ -16,6 +16,8 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr int kMostContext = 1 << 20;
+constexpr double kMostTokensPerSecond = 1e6;
+constexpr double kMostCelsius = 150;
 
 // The middle one of the default models answers best for its size on a small machine.
 constexpr const char* kPreferred[] = {"qwen2.5-coder-0.5b-instruct-q4_k_m",
@@ -33,10 +35,13 @@ absl::StatusOr<std::string> AnyModelFile() {
 
 // What the engine says of its options, by the names that they have here.
 std::string InFlags(absl::string_view message) {
-  return absl::StrReplaceAll(message, {{"EngineOptions::context_tokens", "--context"},
-                                       {"EngineOptions::threads", "--threads"},
-                                       {"EngineOptions::kernels", "--kernels"},
-                                       {"EngineOptions::max_sessions", "--batch"}});
+  return absl::StrReplaceAll(message,
+                             {{"EngineOptions::max_tokens_per_second", "--max-tokens-per-second"},
+                              {"EngineOptions::context_tokens", "--context"},
+                              {"EngineOptions::threads", "--threads"},
+                              {"EngineOptions::kernels", "--kernels"},
+                              {"EngineOptions::max_sessions", "--batch"},
+                              {"EngineOptions::max_temperature", "--max-temperature"}});
 }
 
 }  // namespace
@@ -56,6 +61,12 @@ void EngineFlags::Declare(CLI::App* app) {
       ->capture_default_str();
   app->add_flag("!--no-packed-cache", packed_cache,
                 "Do not read or write the packed weights in a file beside the model's");
+  app->add_option("--max-tokens-per-second", max_tokens_per_second,
+                  "Generate no more, to save a battery; 0 = no limit")
+      ->check(CLI::Range(0.0, kMostTokensPerSecond));
+  app->add_option("--max-temperature", max_temperature,
+                  "Degrees Celsius of the CPU from which fewer threads work; 0 = none")
+      ->check(CLI::Range(0.0, kMostCelsius));
 }
 
 absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
@@ -68,6 +79,8 @@ absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
   options.kernels = flags.kernels;
   options.kv_type = flags.kv_type;
   options.packed_cache = flags.packed_cache;
+  options.max_tokens_per_second = flags.max_tokens_per_second;
+  options.max_temperature = flags.max_temperature;
   options.max_sessions = max_sessions;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);
   if (engine.ok() || absl::StrContains(engine.status().message(), *path)) return engine;

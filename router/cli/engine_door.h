@@ -22,6 +22,8 @@ struct EngineFlags {
   std::string kernels = {};
   std::string kv_type = "f16";
   bool packed_cache = true;
+  double max_tokens_per_second = 0;
+  double max_temperature = 0;
 
   void Declare(CLI::App* app);
 };

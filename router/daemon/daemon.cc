@@ -116,6 +116,8 @@ absl::Status Daemon::OpenNear() {
   options.kernels = config_.kernels;
   options.kv_type = config_.kv_type;
   options.packed_cache = config_.packed_cache;
+  options.max_tokens_per_second = config_.max_tokens_per_second;
+  options.max_temperature = config_.max_temperature;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(config_.model_path, options);
   if (!engine.ok()) {
     // Its options are keys of the same names here.
@@ -194,6 +196,7 @@ absl::Status Daemon::Listen() {
     options.calls = calls_.get();
     options.limits = limits;
     if (near_) options.near_model = near_->Describe().model;
+    options.engine = engine_;
     router_service_ = std::make_unique<RouterService>(std::move(options));
     services.push_back(router_service_.get());
   }

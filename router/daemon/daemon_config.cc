@@ -27,6 +27,8 @@ namespace fs = std::filesystem;
 constexpr int kSchemaVersion = 1;
 constexpr int kMostRequestBytes = 64 << 20;
 constexpr double kMostDrainSeconds = 3600;
+constexpr double kMostTokensPerSecond = 1e6;
+constexpr double kMostCelsius = 150;
 
 std::optional<std::string> ReadFile(const std::string& path) {
   std::error_code error;
@@ -266,6 +268,11 @@ class Reader {
     if (model.has_kv_type()) config_.kv_type = model.kv_type();
     const absl::Status kv_type = Engine::CheckKvType(config_.kv_type);
     if (!kv_type.ok()) Wrong("model.kv_type", std::string(kv_type.message()));
+    config_.max_tokens_per_second =
+        Amount(model.has_max_tokens_per_second(), model.max_tokens_per_second(),
+               kMostTokensPerSecond, 0, "model.max_tokens_per_second");
+    config_.max_temperature = Amount(model.has_max_temperature(), model.max_temperature(),
+                                     kMostCelsius, 0, "model.max_temperature");
   }
 
   void CheckSides() {

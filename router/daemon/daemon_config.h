@@ -38,6 +38,8 @@ struct DaemonConfig {
   std::string kernels;
   std::string kv_type = "f16";
   bool packed_cache = true;
+  double max_tokens_per_second = 0;
+  double max_temperature = 0;
 
   std::string policy_path;                       // "" = no router
   std::vector<std::string> policy_search_paths;  // for presets and calibrations

@@ -25,6 +25,16 @@ bool JoinDeltas(v1::RoutedResponse* last, v1::RoutedResponse* next) {
 // The last event of a call that the router itself did not end.
 v1::RoutedResponse FailureEvent(const grpc::Status& status) { return FailureOf(FromGrpc(status)); }
 
+v1::GetHealthResponse::NearHealth NearHealthOf(const Engine& engine) {
+  const EngineStats stats = engine.stats();
+  v1::GetHealthResponse::NearHealth near;
+  near.set_threads(engine.info().threads);
+  near.set_threads_in_use(stats.threads_in_use);
+  if (stats.temperature_celsius) near.set_temperature_celsius(*stats.temperature_celsius);
+  near.set_paced(stats.paced);
+  return near;
+}
+
 // Carries one query's events to its stream, and says in the log what became of it: never a text.
 class StreamSink final : public EventSink {
  public:
@@ -143,6 +153,7 @@ grpc::ServerUnaryReactor* RouterService::GetHealth(grpc::CallbackServerContext* 
   response->set_calibration_status(std::string(status.calibration.message()));
   response->set_lost_records(status.lost_records);
   response->set_taint_status(std::string(status.taint.message()));
+  if (options_.engine) *response->mutable_near() = NearHealthOf(*options_.engine);
   return Done(context, grpc::Status::OK);
 }
 

@@ -4,8 +4,10 @@
 #ifndef NEARFAR_ROUTER_DAEMON_ROUTER_SERVICE_H_
 #define NEARFAR_ROUTER_DAEMON_ROUTER_SERVICE_H_
 
+#include <memory>
 #include <string>
 
+#include "local_engine/engine.h"
 #include "nearfar/v1/router.grpc.pb.h"
 #include "router/daemon/active_calls.h"
 #include "router/daemon/call_limits.h"
@@ -20,7 +22,8 @@ struct RouterServiceOptions {
   PolicyReloader* reloader = nullptr;
   ActiveCalls* calls = nullptr;
   CallLimits limits;
-  std::string near_model;  // "" = none
+  std::string near_model;                // "" = none
+  std::shared_ptr<const Engine> engine;  // nullptr = none
 };
 
 class RouterService final : public v1::RouterService::CallbackService {

@@ -74,11 +74,14 @@ TEST_F(Bench, TellsTheSameAsJson) {
                           "\"batches\":[{\"sequences\":3,\"tokens_per_s\":",
                           "\"int8_peak_gops\":",
                           "\"read_bandwidth_gb_per_s\":",
-                          "\"joules_per_decode_token\":"}) {
+                          "\"joules_per_decode_token\":",
+                          "\"threads_in_use\":1",
+                          "\"temperature_celsius\":null"}) {
     EXPECT_THAT(run.out, HasSubstr(key));
   }
-  // What is not finite is written as null, which energy alone may be.
-  EXPECT_THAT(absl::StrReplaceAll(run.out, {{"\"joules_per_decode_token\":null", ""}}),
+  // What is not finite is written as null, which these alone may be.
+  EXPECT_THAT(absl::StrReplaceAll(run.out, {{"\"joules_per_decode_token\":null", ""},
+                                            {"\"temperature_celsius\":null", ""}}),
               Not(HasSubstr("null")));
 }
 

@@ -132,6 +132,8 @@ TEST_F(Commands, WrongUseIsExit64) {
       {"policy", "reload", "--daemon", "/x", "--cert", "c.pem"},
       {"ask", "hi", "--kernels", "bogus"},
       {"ask", "hi", "--kv-type", "q4_0"},
+      {"ask", "hi", "--max-tokens-per-second", "-1"},
+      {"generate", "hi", "--max-temperature", "151"},
       {"chat", "--kernels", "bogus"},
       {"generate", "hi", "--kernels", "bogus"},
       {"generate", "hi", "--seed", "-1"},

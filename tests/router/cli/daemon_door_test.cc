@@ -225,6 +225,26 @@ TEST_F(Daemon, DoctorTellsItsHealth) {
   EXPECT_THAT(run.out, HasSubstr("fail  taint: taint.db: cannot be read"));
 }
 
+TEST_F(Daemon, DoctorTellsWhatHoldsTheNearSide) {
+  router_.health.set_near_model("small");
+  router_.health.set_last_reload_successful(true);
+  v1::GetHealthResponse::NearHealth* near = router_.health.mutable_near();
+  near->set_threads(4);
+  near->set_threads_in_use(4);
+  const std::vector<std::string> doctor = {"doctor", "--daemon", address_};
+  EXPECT_THAT(RunNearfar(doctor).out, Not(HasSubstr("heat"))) << "no limit is set";
+  near->set_temperature_celsius(61.54);
+  EXPECT_THAT(RunNearfar(doctor).out, HasSubstr("ok    heat: 61.5 °C, 4 of 4 threads work"));
+  near->set_temperature_celsius(82);
+  near->set_threads_in_use(2);
+  near->set_paced(true);
+  const ProgramRun hot = RunNearfar(doctor);
+  EXPECT_THAT(hot.out, HasSubstr("warn  heat: 82.0 °C, 2 of 4 threads work"));
+  EXPECT_THAT(hot.out, HasSubstr("ok    pace: tokens wait for model.max_tokens_per_second"));
+  near->clear_temperature_celsius();
+  EXPECT_THAT(RunNearfar(doctor).out, HasSubstr("warn  heat: no reading, 2 of 4 threads work"));
+}
+
 TEST_F(Daemon, DoctorTellsThatItIsNotThere) {
   server_.reset();
   const ProgramRun run = RunNearfar({"doctor", "--daemon", address_});

@@ -49,6 +49,8 @@ TEST_F(DaemonConfigTest, AShortFileTakesTheDefaults) {
   EXPECT_FALSE(config->serve_inference);
   EXPECT_TRUE(config->packed_cache);
   EXPECT_EQ(config->kv_type, "f16");
+  EXPECT_EQ(config->max_tokens_per_second, 0);
+  EXPECT_EQ(config->max_temperature, 0);
   EXPECT_EQ(config->policy->name, "test");
   EXPECT_EQ(config->policy_path, folder_.File("policy.yaml"));
   EXPECT_EQ(config->max_active, 64);
@@ -69,7 +71,7 @@ listen:
   - {address: "[::]:7444", allow_plaintext_network: true}
 serve: {router: true, inference: true}
 model: {path: model.gguf, threads: 2, context_tokens: 1024, max_sessions: 8, kernels: scalar,
-        packed_cache: false, kv_type: q8_0}
+        packed_cache: false, kv_type: q8_0, max_tokens_per_second: 7.5, max_temperature: 80}
 policy: policy.yaml
 state_dir: state
 price: {input_usd_per_mtok: 0.25, output_usd_per_mtok: 1.5}
@@ -89,6 +91,8 @@ drain_seconds: 2.5
   EXPECT_EQ(config->kernels, "scalar");
   EXPECT_FALSE(config->packed_cache);
   EXPECT_EQ(config->kv_type, "q8_0");
+  EXPECT_EQ(config->max_tokens_per_second, 7.5);
+  EXPECT_EQ(config->max_temperature, 80);
   EXPECT_EQ(config->state_dir, folder_.File("state"));
   EXPECT_EQ(config->input_usd_per_mtok, 0.25);
   EXPECT_EQ(config->output_usd_per_mtok, 1.5);
@@ -200,6 +204,14 @@ TEST_F(DaemonConfigTest, AKvTypeThatIsNotKnownIsAMistake) {
       Errors("schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\n"
              "policy: policy.yaml\nmodel: {path: model.gguf, kv_type: q4_0}\n"),
       HasSubstr("d.yaml:4:27: model.kv_type: kv_type option: no type is named \"q4_0\" (known:"));
+}
+
+TEST_F(DaemonConfigTest, LimitsThatAreNoneAreMistakes) {
+  const std::string errors = Errors(
+      "schema_version: 1\nlisten: [{address: \"127.0.0.1:0\"}]\npolicy: policy.yaml\n"
+      "model: {path: model.gguf, max_tokens_per_second: -1, max_temperature: 200}\n");
+  EXPECT_THAT(errors, HasSubstr("model.max_tokens_per_second: is -1, must be within 0 and"));
+  EXPECT_THAT(errors, HasSubstr("model.max_temperature: is 200, must be within 0 and 150"));
 }
 
 TEST_F(DaemonConfigTest, ThereMustBeAFile) {

@@ -371,6 +371,10 @@ TEST_F(DaemonTest, HealthTellsPolicyModelBudgetAndReloads) {
   EXPECT_EQ(health.budget_limit_usd(), 10);
   EXPECT_FALSE(health.calibration_matches());
   EXPECT_FALSE(health.version().empty());
+  EXPECT_GT(health.near().threads(), 0);
+  EXPECT_EQ(health.near().threads_in_use(), health.near().threads());
+  EXPECT_FALSE(health.near().has_temperature_celsius());
+  EXPECT_FALSE(health.near().paced());
 }
 
 TEST_F(DaemonTest, ReloadPolicySwapsAGoodFileAndRefusesABadOne) {
