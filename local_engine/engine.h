@@ -58,9 +58,10 @@ struct EngineOptions {
   double max_tokens_per_second = 0;
   // Degrees Celsius of the CPU at which half of the threads stop working, and half of the rest if
   // it stays as hot for five seconds; they come back one such step at a time, after ten seconds at
-  // five degrees less. 0 = none, at most 150. Where no thermometer can be read Open fails:
+  // five degrees less. 0 = none, at most kMostCelsius. Where no thermometer can be read Open fails:
   // a limit that cannot be kept is not taken.
   double max_temperature = 0;
+  static constexpr double kMostCelsius = 150;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
   std::string kernels = {};

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/start_thread.h"
 #include "local_engine/base/thermometer.h"
+#include "local_engine/engine.h"
 
 namespace nearfar {
 namespace {
@@ -18,7 +19,6 @@ constexpr absl::Duration kCatchUp = absl::Milliseconds(250);
 constexpr absl::Duration kSettles = absl::Seconds(5);
 constexpr absl::Duration kStaysCool = absl::Seconds(10);
 constexpr double kCoolerBy = 5;
-constexpr double kMostCelsius = 150;
 
 absl::Time SteadyNow() {
   return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
@@ -72,10 +72,10 @@ absl::Status Governor::CheckLimits(double max_tokens_per_second, double max_temp
         absl::StrCat("EngineOptions::max_tokens_per_second: ", max_tokens_per_second,
                      " is no number >= 0 (0 = no limit)"));
   }
-  if (!(max_temperature >= 0 && max_temperature <= kMostCelsius)) {
+  if (!(max_temperature >= 0 && max_temperature <= EngineOptions::kMostCelsius)) {
     return absl::InvalidArgumentError(
         absl::StrCat("EngineOptions::max_temperature: ", max_temperature, " is outside [0, ",
-                     kMostCelsius, "] degrees Celsius (0 = none)"));
+                     EngineOptions::kMostCelsius, "] degrees Celsius (0 = none)"));
   }
   return absl::OkStatus();
 }

@@ -16,8 +16,6 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr int kMostContext = 1 << 20;
-constexpr double kMostTokensPerSecond = 1e6;
-constexpr double kMostCelsius = 150;
 
 // The middle one of the default models answers best for its size on a small machine.
 constexpr const char* kPreferred[] = {"qwen2.5-coder-0.5b-instruct-q4_k_m",
@@ -63,10 +61,10 @@ void EngineFlags::Declare(CLI::App* app) {
                 "Do not read or write the packed weights in a file beside the model's");
   app->add_option("--max-tokens-per-second", max_tokens_per_second,
                   "Generate no more, to save a battery; 0 = no limit")
-      ->check(CLI::Range(0.0, kMostTokensPerSecond));
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--max-temperature", max_temperature,
                   "Degrees Celsius of the CPU from which fewer threads work; 0 = none")
-      ->check(CLI::Range(0.0, kMostCelsius));
+      ->check(CLI::Range(0.0, EngineOptions::kMostCelsius));
 }
 
 absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,

@@ -28,7 +28,6 @@ constexpr int kSchemaVersion = 1;
 constexpr int kMostRequestBytes = 64 << 20;
 constexpr double kMostDrainSeconds = 3600;
 constexpr double kMostTokensPerSecond = 1e6;
-constexpr double kMostCelsius = 150;
 
 std::optional<std::string> ReadFile(const std::string& path) {
   std::error_code error;
@@ -272,7 +271,7 @@ class Reader {
         Amount(model.has_max_tokens_per_second(), model.max_tokens_per_second(),
                kMostTokensPerSecond, 0, "model.max_tokens_per_second");
     config_.max_temperature = Amount(model.has_max_temperature(), model.max_temperature(),
-                                     kMostCelsius, 0, "model.max_temperature");
+                                     EngineOptions::kMostCelsius, 0, "model.max_temperature");
   }
 
   void CheckSides() {
