@@ -15,6 +15,8 @@ import shlex
 import subprocess
 import sys
 
+from arm_names import short_names
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOT = re.compile(r"^\t(sdot|smmla)\t")
 LABEL = re.compile(r"^(\.L\w+):")
@@ -66,21 +68,14 @@ def inner_loop(lines):
     return best
 
 
-def short(symbol):
-    """MultiplyDirectly<Q4_0, 1> or MultiplyPanel<Q4_0, 4>: without namespaces and parameters."""
-    name = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout
-    name = re.sub(r"\(anonymous namespace\)::|nearfar::kernels::|nearfar::", "", name)
-    return name.split("(", 1)[0].strip().removeprefix("void ")
-
-
 def product_loops(assembly):
     """{name: inner loop} of the products of one token and of the most at once, with their number."""
     one, most = {}, {}
-    for symbol, lines in functions(assembly).items():
-        loop = inner_loop(lines)
-        if "Multiply" not in symbol or not loop:
-            continue
-        name = short(symbol)
+    loops = {symbol: loop for symbol, lines in functions(assembly).items()
+             if "Multiply" in symbol and (loop := inner_loop(lines))}
+    names = short_names(loops)
+    for symbol, loop in loops.items():
+        name = names[symbol]
         if "MultiplyDirectly" in name and name.endswith(", 1>"):
             one[name] = loop
             continue

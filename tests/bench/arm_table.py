@@ -8,8 +8,9 @@
 
 import argparse
 import re
-import subprocess
 from collections import Counter
+
+from arm_names import short_names
 
 # Million instructions per token of llama.cpp (commit 3f545becc of 2026-08-22, gcc 12.2 -O3, one thread, its
 # flash attention on), counted once in the same way on a model of SmolLM2-135M's shape: by the weights'
@@ -66,24 +67,13 @@ class Case:
                 f"{self.kinds.get('sdot', 0):.2f} | {self.kinds.get('smmla', 0):.2f} | {self.peer()} |")
 
 
-def short(name):
-    """A demangled function without its namespaces and parameters."""
-    name = re.sub(r"\(anonymous namespace\)::|nearfar::kernels::|nearfar::|absl::debian\w+::", "", name)
-    return name.split("(", 1)[0].removeprefix("void ")
-
-
-def demangled(names):
-    done = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True)
-    return dict(zip(names, done.stdout.splitlines()))
-
-
 def print_functions(case):
     print(f"\n{case.model}, {case.cpu}, {case.kernels}, {case.case}: {case.total:.2f} million a token\n")
     largest = sorted(case.functions.items(), key=lambda item: -item[1])
     largest = [(name, count) for name, count in largest if count >= 0.002 * case.total]
-    names = demangled([name for name, _ in largest])
+    names = short_names(name for name, _ in largest)
     for name, count in largest:
-        print(f"  {count:8.3f}  {100 * count / case.total:5.1f} %  {short(names[name])}")
+        print(f"  {count:8.3f}  {100 * count / case.total:5.1f} %  {names[name]}")
 
 
 def main():

@@ -9,6 +9,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 import arm_loops  # noqa: E402
+import arm_names  # noqa: E402
 
 
 class Table(unittest.TestCase):
@@ -80,6 +81,12 @@ class Use(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 66)
         self.assertIn("there is no file missing.gguf", done.stderr)
+
+
+class Names(unittest.TestCase):
+    def test_a_name_keeps_its_template_arguments_only(self):
+        symbol = "_ZN7nearfar7kernels12_GLOBAL__N_14WorkINS0_5OtherELi1EEEvi"
+        self.assertEqual(arm_names.short_names([symbol, "main"]), {symbol: "Work<Other, 1>", "main": "main"})
 
 
 if __name__ == "__main__":
