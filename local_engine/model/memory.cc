@@ -12,8 +12,9 @@ namespace nearfar {
 namespace {
 
 constexpr double kUsableShare = 0.8;
-// Of each row, what the lists of a pass say of it: its token, place and part in the attention.
-constexpr double kRowListBytes = 64;
+// Of each row, what the lists of a pass say of it: its token, place, way into the cache and part in
+// the attention.
+constexpr double kRowListBytes = 112;
 
 int64_t Mebibytes(double bytes) { return std::llround(std::ceil(bytes / (1 << 20))); }
 

@@ -90,13 +90,15 @@ absl::Status Transformer::Allocate(ActivationForms forms, int context, int max_r
   rows_.reserve(max_rows);
   positions_.reserve(max_rows);
   ids_.reserve(max_rows);
+  store_items_.reserve(max_rows);
   items_.reserve(max_rows);
   return status;
 }
 
 int64_t Transformer::bytes() const {
   size_t total = rows_.capacity() * sizeof(Row) + positions_.capacity() * sizeof(int32_t) +
-                 ids_.capacity() * sizeof(int32_t) + items_.capacity() * sizeof(AttentionItem);
+                 ids_.capacity() * sizeof(int32_t) + store_items_.capacity() * sizeof(StoreItem) +
+                 items_.capacity() * sizeof(AttentionItem);
   for (const AlignedBuffer* buffer : {&rope_table_, &residual_, &query_, &key_, &value_, &attended_,
                                       &gate_, &up_, &delta_, &logits_}) {
     total += buffer->size();
@@ -164,49 +166,50 @@ void Transformer::EmbedRows() {
 }
 
 void Transformer::ComputeLayer(int layer, absl::Span<PassSlice> slices) {
-  const LayerWeights& weights = weights_.layers[layer];
-  ProjectQueryKeyValue(weights);
-  StoreKeysAndValues(layer, slices);
+  ProjectQueryKeyValue(layer);
+  RopeAndStoreRows(layer, slices);
   if (layer + 1 == config_.layers) {
     // From here on a row serves its own logits only.
     KeepRows([](const Row& row) { return row.wants_logits; });
     if (rows_.empty()) return;
   }
   Attend(layer, slices);
-  FeedForward(weights);
+  FeedForward(weights_.layers[layer]);
 }
 
-// q, k, v = rope(norm(x) * Wq), rope(norm(x) * Wk), norm(x) * Wv.
-void Transformer::ProjectQueryKeyValue(const LayerWeights& layer) {
+// q, k, v = norm(x) * Wq, norm(x) * Wk, norm(x) * Wv. Each sub-layer, and the logits, first add
+// what the one before has left in delta_.
+void Transformer::ProjectQueryKeyValue(int index) {
+  const LayerWeights& layer = weights_.layers[index];
   const int64_t rows = static_cast<int64_t>(rows_.size());
-  RmsNormQuantize(ops_, residual_.as<float>(), layer.attention_norm.data(), config_.norm_epsilon,
-                  rows, config_.width, &input_);
+  AddRmsNormQuantize(ops_, index > 0 ? delta_.as<float>() : nullptr, layer.attention_norm.data(),
+                     config_.norm_epsilon, rows, config_.width, residual_.as<float>(), &input_);
   const Product products[] = {
       {&layer.query, BiasOrNull(layer.query_bias), query_.as<float>(), config_.query_width()},
       {&layer.key, BiasOrNull(layer.key_bias), key_.as<float>(), config_.kv_width()},
       {&layer.value, BiasOrNull(layer.value_bias), value_.as<float>(), config_.kv_width()},
   };
   MatMul(ops_, input_, products);
-
-  const bool interleaved = config_.architecture->rope_pairing == RopePairing::kInterleaved;
-  RopeShape shape = {config_.heads, config_.head_width, config_.rope_width, interleaved};
-  Rope(ops_, shape, rope_table_.as<float>(), positions_, query_.as<float>(), config_.query_width());
-  shape.heads = config_.kv_heads;
-  Rope(ops_, shape, rope_table_.as<float>(), positions_, key_.as<float>(), config_.kv_width());
 }
 
-void Transformer::StoreKeysAndValues(int layer, absl::Span<PassSlice> slices) {
-  for (size_t first = 0; first < rows_.size();) {
-    const PassSlice& slice = slices[rows_[first].slice];
-    const int64_t from = static_cast<int64_t>(first) * config_.kv_width();
-    nearfar::StoreKeysAndValues(ops_, attention_shape(), positions_[first],
-                                static_cast<int64_t>(slice.tokens.size()), key_.as<float>() + from,
-                                value_.as<float>() + from, slice.cache->layer(layer));
-    first += slice.tokens.size();
+// q, k = rope(q), rope(k); k and v go into the caches.
+void Transformer::RopeAndStoreRows(int layer, absl::Span<PassSlice> slices) {
+  store_items_.clear();
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    store_items_.push_back({.query = query_.as<float>() + row * config_.query_width(),
+                            .key = key_.as<float>() + row * config_.kv_width(),
+                            .value = value_.as<float>() + row * config_.kv_width(),
+                            .position = positions_[row],
+                            .kv = slices[rows_[row].slice].cache->layer(layer)});
   }
+  const Rotation rotation = {
+      .table = rope_table_.as<float>(),
+      .width = config_.rope_width,
+      .interleaved = config_.architecture->rope_pairing == RopePairing::kInterleaved};
+  RopeAndStore(ops_, attention_shape(), rotation, store_items_);
 }
 
-// x += attention(q, keys, values) * Wo: each row sees its own sequence up to itself.
+// delta = attention(q, keys, values) * Wo: each row sees its own sequence up to itself.
 void Transformer::Attend(int layer, absl::Span<PassSlice> slices) {
   const int64_t rows = static_cast<int64_t>(rows_.size());
   items_.clear();
@@ -221,14 +224,13 @@ void Transformer::Attend(int layer, absl::Span<PassSlice> slices) {
   const Product product = {&weights_.layers[layer].attention_output, nullptr, delta_.as<float>(),
                            config_.width};
   MatMul(ops_, input_, {&product, 1});
-  AddInPlace(ops_, residual_.as<float>(), delta_.as<float>(), rows * config_.width);
 }
 
-// x += (silu(norm(x) * Wgate) * (norm(x) * Wup)) * Wdown.
+// delta = (silu(norm(x) * Wgate) * (norm(x) * Wup)) * Wdown.
 void Transformer::FeedForward(const LayerWeights& layer) {
   const int64_t rows = static_cast<int64_t>(rows_.size());
-  RmsNormQuantize(ops_, residual_.as<float>(), layer.ffn_norm.data(), config_.norm_epsilon, rows,
-                  config_.width, &input_);
+  AddRmsNormQuantize(ops_, delta_.as<float>(), layer.ffn_norm.data(), config_.norm_epsilon, rows,
+                     config_.width, residual_.as<float>(), &input_);
   const Product products[] = {
       {&layer.gate, nullptr, gate_.as<float>(), config_.ffn_width},
       {&layer.up, nullptr, up_.as<float>(), config_.ffn_width},
@@ -237,7 +239,6 @@ void Transformer::FeedForward(const LayerWeights& layer) {
   SiluMulQuantize(ops_, gate_.as<float>(), up_.as<float>(), rows, config_.ffn_width, &input_);
   const Product product = {&layer.down, nullptr, delta_.as<float>(), config_.width};
   MatMul(ops_, input_, {&product, 1});
-  AddInPlace(ops_, residual_.as<float>(), delta_.as<float>(), rows * config_.width);
 }
 
 // logits = norm(x) * Woutput, of the rows that are left: those that want them.
@@ -246,8 +247,8 @@ void Transformer::ComputeLogits(absl::Span<PassSlice> slices) {
   if (rows == 0) return;
   const int64_t vocabulary = weights_.vocabulary();
   assert(rows * vocabulary * sizeof(float) <= logits_.size());
-  RmsNormQuantize(ops_, residual_.as<float>(), weights_.output_norm.data(), config_.norm_epsilon,
-                  rows, config_.width, &input_);
+  AddRmsNormQuantize(ops_, delta_.as<float>(), weights_.output_norm.data(), config_.norm_epsilon,
+                     rows, config_.width, residual_.as<float>(), &input_);
   const Product product = {&weights_.output, nullptr, logits_.as<float>(), vocabulary};
   MatMul(ops_, input_, {&product, 1});
   const float* next = logits_.as<float>();
@@ -258,12 +259,14 @@ void Transformer::ComputeLogits(absl::Span<PassSlice> slices) {
   }
 }
 
-// Takes rows out of the pass: between layers x alone carries state, within the last layer q too.
+// Takes rows out of the pass. What carries state: x; between layers what is still to be added to
+// it; within the last layer q.
 template <typename Keep>
 void Transformer::KeepRows(Keep keep) {
   const size_t width = config_.width;
   const size_t query_width = config_.query_width();
   float* x = residual_.as<float>();
+  float* delta = delta_.as<float>();
   float* q = query_.as<float>();
   size_t kept = 0;
   for (size_t row = 0; row < rows_.size(); ++row) {
@@ -272,6 +275,7 @@ void Transformer::KeepRows(Keep keep) {
       rows_[kept] = rows_[row];
       positions_[kept] = positions_[row];
       std::memcpy(x + kept * width, x + row * width, width * sizeof(float));
+      std::memcpy(delta + kept * width, delta + row * width, width * sizeof(float));
       std::memcpy(q + kept * query_width, q + row * query_width, query_width * sizeof(float));
     }
     ++kept;

@@ -81,8 +81,8 @@ class Transformer {
   void GatherRows(absl::Span<const PassSlice> slices);
   void EmbedRows();
   void ComputeLayer(int layer, absl::Span<PassSlice> slices);
-  void ProjectQueryKeyValue(const LayerWeights& layer);
-  void StoreKeysAndValues(int layer, absl::Span<PassSlice> slices);
+  void ProjectQueryKeyValue(int index);
+  void RopeAndStoreRows(int layer, absl::Span<PassSlice> slices);
   void Attend(int layer, absl::Span<PassSlice> slices);
   void FeedForward(const LayerWeights& layer);
   void DropRows(absl::Span<const PassSlice> slices);
@@ -100,6 +100,7 @@ class Transformer {
   std::vector<Row> rows_;
   std::vector<int32_t> positions_;
   std::vector<int32_t> ids_;
+  std::vector<StoreItem> store_items_;
   std::vector<AttentionItem> items_;
 
   AlignedBuffer rope_table_;  // [context, rope_width], of which rope_positions_ are filled
@@ -111,7 +112,7 @@ class Transformer {
   AlignedBuffer attended_;  // [rows, query_width]
   AlignedBuffer gate_;      // [rows, ffn_width]
   AlignedBuffer up_;        // [rows, ffn_width]
-  AlignedBuffer delta_;     // what a sub-layer adds to x: [rows, width]
+  AlignedBuffer delta_;     // what a sub-layer adds to x, where the next one begins: [rows, width]
   AlignedBuffer logits_;    // [wanted, vocabulary]
   Activations input_;       // quantized input of the next products
 };

@@ -24,7 +24,7 @@ struct ActivationForms {
 ActivationForms FormsFor(const KernelTable& kernels, absl::Span<const DType> weights);
 
 // Memory for one shape after the other. Movable; one caller at a time. Filled by Quantize,
-// RmsNormQuantize and SiluMulQuantize of ops.h.
+// AddRmsNormQuantize and SiluMulQuantize of ops.h.
 class Activations {
  public:
   // Room for any shape up to [tokens, width]. Keeping both forms (the default of ActivationForms)

@@ -31,17 +31,14 @@ struct OpContext {
 void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32_t> ids,
            float* out);
 
-// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight. x, out: [tokens, width] (may alias).
-void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,
-             int64_t tokens, int64_t width, float* out);
-
 // Quantizes x [tokens, width] once for all the products that consume it.
 void Quantize(const OpContext& context, const float* x, int64_t tokens, int64_t width,
               Activations* out);
 
-// RmsNorm followed by Quantize in one region.
-void RmsNormQuantize(const OpContext& context, const float* x, const float* weight, float epsilon,
-                     int64_t tokens, int64_t width, Activations* out);
+// x[t] += delta[t] unless delta is nullptr, then out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) *
+// weight, quantized. x, delta: [tokens, width].
+void AddRmsNormQuantize(const OpContext& context, const float* delta, const float* weight,
+                        float epsilon, int64_t tokens, int64_t width, float* x, Activations* out);
 
 // One product: out [tokens, weights.rows] = x [tokens, weights.cols] * weights^T (+ bias).
 struct Product {
@@ -53,27 +50,14 @@ struct Product {
 // All products that share one input, in one parallel region (q, k and v; gate and up).
 void MatMul(const OpContext& context, const Activations& x, absl::Span<const Product> products);
 
-// Rotates pairs of each head by position. `interleaved`: pairs are (2i, 2i+1) ("llama" files),
-// otherwise (i, i + rope_width/2) ("qwen2"). x: [tokens, heads, head_width].
-struct RopeShape {
-  int64_t heads;
-  int64_t head_width;
-  int64_t rope_width;  // rotated part of a head
-  bool interleaved;
-};
 // Fills the rows of positions [begin, end) of a table of cos and sin: [positions, rope_width] (cos
 // at even, sin at odd places). `factors` [rope_width/2] divides the frequencies, or nullptr.
 void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_t begin,
                     int64_t end, float* table);
-void Rope(const OpContext& context, const RopeShape& shape, const float* table,
-          absl::Span<const int32_t> positions, float* x, int64_t stride);
 
 // out[i] = silu(gate[i]) * up[i], then quantized: gate, up [tokens, width].
 void SiluMulQuantize(const OpContext& context, const float* gate, const float* up, int64_t tokens,
                      int64_t width, Activations* out);
-
-// x[i] += y[i].
-void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n);
 
 // Where the keys and values of one sequence are: of each part of its positions and each KV head
 // KvPartBytes in one piece (kernels/kernel_table.h), the heads of a part side by side.
@@ -103,9 +87,24 @@ struct AttentionShape {
 void Attention(const OpContext& context, const AttentionShape& shape,
                absl::Span<const AttentionItem> items);
 
-// Writes positions [first, first + count) of a KV cache. key, value: [count, kv_heads, head_width].
-void StoreKeysAndValues(const OpContext& context, const AttentionShape& shape, int64_t first,
-                        int64_t count, const float* key, const float* value, const KvView& kv);
+// Pairs of each head are rotated by the token's position. `interleaved`: pairs are (2i, 2i+1)
+// ("llama" files), otherwise (i, i + width/2) ("qwen2").
+struct Rotation {
+  const float* table;  // of BuildRopeTable, up to the last position
+  int64_t width;       // rotated part of a head
+  bool interleaved;
+};
+// One token on its way into the KV cache of its sequence.
+struct StoreItem {
+  float* query;        // [heads, head_width], rotated in place
+  float* key;          // [kv_heads, head_width], rotated in place
+  const float* value;  // [kv_heads, head_width]
+  int64_t position;
+  KvView kv;
+};
+// Rotates queries and keys, and writes keys and values to their places in the caches.
+void RopeAndStore(const OpContext& context, const AttentionShape& shape, const Rotation& rotation,
+                  absl::Span<const StoreItem> items);
 
 }  // namespace nearfar
 

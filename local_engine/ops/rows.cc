@@ -1,5 +1,6 @@
 // The ops that work on whole rows of activations, one token after the other.
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstdint>
@@ -50,6 +51,17 @@ void FillTokens(const OpContext& context, int64_t tokens, int64_t width, Activat
             });
 }
 
+void Store(const KernelTable& kernels, const AttentionShape& shape, const StoreItem& item) {
+  const KvKernel& kernel = FindKvKernel(kernels, shape.kv_type);
+  const int64_t part = item.position / kAttentionPart;
+  const int position = static_cast<int>(item.position % kAttentionPart);
+  for (int64_t head = 0; head < shape.kv_heads; ++head) {
+    const int64_t from = head * shape.head_width;
+    kernel.store(item.key + from, item.value + from, shape.head_width, position,
+                 shape.Part(item.kv, part, head));
+  }
+}
+
 }  // namespace
 
 void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32_t> ids,
@@ -74,16 +86,6 @@ void Embed(const OpContext& context, const Matrix& table, absl::Span<const int32
       });
 }
 
-void RmsNorm(const OpContext& context, const float* x, const float* weight, float epsilon,
-             int64_t tokens, int64_t width, float* out) {
-  RunRanges(context.pool, tokens, TokensPerChunk(width), [&](int64_t begin, int64_t end, int) {
-    for (int64_t token = begin; token < end; ++token) {
-      const int64_t at = token * width;
-      context.kernels->rms_norm(x + at, weight, epsilon, width, out + at);
-    }
-  });
-}
-
 void Quantize(const OpContext& context, const float* x, int64_t tokens, int64_t width,
               Activations* out) {
   out->Reshape(tokens, width);
@@ -100,10 +102,12 @@ void Quantize(const OpContext& context, const float* x, int64_t tokens, int64_t 
   });
 }
 
-void RmsNormQuantize(const OpContext& context, const float* x, const float* weight, float epsilon,
-                     int64_t tokens, int64_t width, Activations* out) {
+void AddRmsNormQuantize(const OpContext& context, const float* delta, const float* weight,
+                        float epsilon, int64_t tokens, int64_t width, float* x, Activations* out) {
   FillTokens(context, tokens, width, out, [&](int64_t token, float* row) {
-    context.kernels->rms_norm(x + token * width, weight, epsilon, width, row);
+    const int64_t at = token * width;
+    if (delta != nullptr) context.kernels->add(x + at, delta + at, width);
+    context.kernels->rms_norm(x + at, weight, epsilon, width, row);
   });
 }
 
@@ -128,43 +132,27 @@ void BuildRopeTable(float base, const float* factors, int64_t rope_width, int64_
   }
 }
 
-void Rope(const OpContext& context, const RopeShape& shape, const float* table,
-          absl::Span<const int32_t> positions, float* x, int64_t stride) {
-  const int64_t tokens = static_cast<int64_t>(positions.size());
-  const int64_t grain = TokensPerChunk(shape.heads * shape.head_width);
-  RunRanges(context.pool, tokens, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t token = begin; token < end; ++token) {
-      context.kernels->rope({.x = x + token * stride,
-                             .table = table + positions[token] * shape.rope_width,
-                             .heads = shape.heads,
-                             .head_width = shape.head_width,
-                             .rope_width = shape.rope_width,
-                             .interleaved = shape.interleaved});
-    }
-  });
-}
-
-void AddInPlace(const OpContext& context, float* x, const float* y, int64_t n) {
-  RunRanges(context.pool, n, kChunkElements, [&](int64_t begin, int64_t end, int) {
-    context.kernels->add(x + begin, y + begin, end - begin);
-  });
-}
-
-void StoreKeysAndValues(const OpContext& context, const AttentionShape& shape, int64_t first,
-                        int64_t count, const float* key, const float* value, const KvView& kv) {
-  const KvKernel& kernel = FindKvKernel(*context.kernels, shape.kv_type);
-  const int64_t width = shape.kv_heads * shape.head_width;
-  RunRanges(context.pool, count, TokensPerChunk(width), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t part = (first + i) / kAttentionPart;
-      const int position = static_cast<int>((first + i) % kAttentionPart);
-      for (int64_t head = 0; head < shape.kv_heads; ++head) {
-        const int64_t from = i * width + head * shape.head_width;
-        kernel.store(key + from, value + from, shape.head_width, position,
-                     shape.Part(kv, part, head));
-      }
-    }
-  });
+void RopeAndStore(const OpContext& context, const AttentionShape& shape, const Rotation& rotation,
+                  absl::Span<const StoreItem> items) {
+  const auto rotate = [&](float* x, int64_t heads, int64_t position) {
+    context.kernels->rope({.x = x,
+                           .table = rotation.table + position * rotation.width,
+                           .heads = heads,
+                           .head_width = shape.head_width,
+                           .rope_width = rotation.width,
+                           .interleaved = rotation.interleaved});
+  };
+  const int64_t width = (shape.heads + 2 * shape.kv_heads) * shape.head_width;
+  // The keys of a group share cache lines, which threads should not take from each other.
+  const int64_t grain = std::max<int64_t>(TokensPerChunk(width), kKeyGroup);
+  RunRanges(context.pool, static_cast<int64_t>(items.size()), grain,
+            [&](int64_t begin, int64_t end, int) {
+              for (int64_t i = begin; i < end; ++i) {
+                rotate(items[i].query, shape.heads, items[i].position);
+                rotate(items[i].key, shape.kv_heads, items[i].position);
+                Store(*context.kernels, shape, items[i]);
+              }
+            });
 }
 
 }  // namespace nearfar

@@ -55,19 +55,27 @@ TEST_P(RowsOpTest, EmbedPicksRowsOfAnyFormat) {
   }
 }
 
-TEST_P(RowsOpTest, RmsNormTreatsEachTokenAlone) {
+TEST_P(RowsOpTest, WhatIsNormalizedIsTheSumOfEachToken) {
   const int64_t tokens = 45, width = 576;
-  const std::vector<float> x = RandomFloats(tokens * width, 3.0f, &random_);
+  std::vector<float> x = RandomFloats(tokens * width, 3.0f, &random_);
+  const std::vector<float> delta = RandomFloats(tokens * width, 2.0f, &random_);
   const std::vector<float> weight = RandomFloats(width, 1.0f, &random_);
-  std::vector<float> out(x.size()), expected(x.size());
-  for (int64_t t = 0; t < tokens; ++t) {
-    table().rms_norm(&x[t * width], weight.data(), 1e-6f, width, &expected[t * width]);
-  }
-  RmsNorm(context(), x.data(), weight.data(), 1e-6f, tokens, width, out.data());
-  EXPECT_EQ(out, expected);
   Activations quantized = NewActivations();
-  RmsNormQuantize(context(), x.data(), weight.data(), 1e-6f, tokens, width, &quantized);
-  ExpectHolds(table(), quantized, expected);
+  const auto expect_norm_of = [&](const std::vector<float>& sum) {
+    std::vector<float> expected(sum.size());
+    for (int64_t t = 0; t < tokens; ++t) {
+      table().rms_norm(&sum[t * width], weight.data(), 1e-6f, width, &expected[t * width]);
+    }
+    ExpectHolds(table(), quantized, expected);
+    EXPECT_EQ(x, sum);
+  };
+  std::vector<float> sum = x;
+  AddRmsNormQuantize(context(), nullptr, weight.data(), 1e-6f, tokens, width, x.data(), &quantized);
+  expect_norm_of(sum);
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += delta[i];
+  AddRmsNormQuantize(context(), delta.data(), weight.data(), 1e-6f, tokens, width, x.data(),
+                     &quantized);
+  expect_norm_of(sum);
 }
 
 TEST_P(RowsOpTest, QuantizeKeepsBothForms) {
@@ -109,55 +117,54 @@ TEST_P(RowsOpTest, RopeTableIsCosineAndSineOfEachPosition) {
   }
 }
 
-TEST_P(RowsOpTest, RopeTurnsEachTokenByItsOwnPosition) {
-  const RopeShape shape = {.heads = 3, .head_width = 64, .rope_width = 64, .interleaved = false};
-  const int64_t stride = 3 * 64 + 10;
-  std::vector<float> rope(100 * 64);
-  BuildRopeTable(10000.0f, nullptr, 64, 0, 100, rope.data());
-  std::vector<int32_t> positions;
-  for (int i = 0; i < 60; ++i) positions.push_back((i * 7) % 100);
-  std::vector<float> x = RandomFloats(60 * stride, 1.0f, &random_), expected = x;
-  for (int64_t t = 0; t < 60; ++t) {
-    table().rope({&expected[t * stride], &rope[positions[t] * 64], 3, 64, 64, false});
-  }
-  Rope(context(), shape, rope.data(), positions, x.data(), stride);
-  EXPECT_EQ(x, expected);
-}
-
-TEST_P(RowsOpTest, AddCoversAllElements) {
-  const int64_t n = 30001;
-  std::vector<float> x = RandomFloats(n, 2.0f, &random_);
-  const std::vector<float> y = RandomFloats(n, 2.0f, &random_), before = x;
-  AddInPlace(context(), x.data(), y.data(), n);
-  for (int64_t i = 0; i < n; ++i) ASSERT_EQ(x[i], before[i] + y[i]);
-}
-
-TEST_P(RowsOpTest, KeysGoIntoGroupsAndValuesIntoRows) {
-  const int64_t heads = 2, width = 34, first = 5, count = 300;
-  const AttentionShape shape = {.heads = 2, .kv_heads = heads, .head_width = width, .scale = 1};
-  const std::vector<float> key = RandomFloats(count * heads * width, 2.0f, &random_);
-  const std::vector<float> value = RandomFloats(count * heads * width, 2.0f, &random_);
+// Tokens of two sequences side by side, in parts of their caches that nobody else writes to.
+TEST_P(RowsOpTest, RotatedKeysGoIntoGroupsAndValuesIntoRows) {
+  const int64_t heads = 4, kv_heads = 2, width = 34, count = 300;
+  const int64_t query_width = heads * width, kv_width = kv_heads * width;
+  const AttentionShape shape = {
+      .heads = heads, .kv_heads = kv_heads, .head_width = width, .scale = 1};
+  std::vector<float> query = RandomFloats(count * query_width, 2.0f, &random_);
+  std::vector<float> key = RandomFloats(count * kv_width, 2.0f, &random_);
+  const std::vector<float> value = RandomFloats(count * kv_width, 2.0f, &random_);
+  std::vector<float> rope(400 * 32);
+  BuildRopeTable(10000.0f, nullptr, 32, 0, 400, rope.data());
   constexpr uint16_t kUntouched = 0x7bcd;
   const int64_t head_halves =
       KvPartBytes(DType::kF16, width) / static_cast<int64_t>(sizeof(uint16_t));
   std::vector<std::vector<uint16_t>> parts(
-      2, std::vector<uint16_t>(3 + heads * head_halves, kUntouched));
+      3, std::vector<uint16_t>(3 + kv_heads * head_halves, kUntouched));
   std::vector<uint8_t*> places;
   for (auto& part : parts) places.push_back(reinterpret_cast<uint8_t*>(part.data()));
-  StoreKeysAndValues(context(), shape, first, count, key.data(), value.data(),
-                     {places.data(), 3 * sizeof(uint16_t)});
-  for (int64_t p = 0; p < 2 * kAttentionPart; ++p) {
-    const bool written = p >= first && p < first + count;
-    const int64_t in_part = p % kAttentionPart;
-    for (int64_t i = 0; i < heads * width; ++i) {
-      const uint16_t* head = parts[p / kAttentionPart].data() + 3 + i / width * head_halves;
-      const int64_t from = (p - first) * heads * width + i, d = i % width;
-      ASSERT_EQ(head[in_part / 16 * 16 * width + d * 16 + in_part % 16],
-                written ? FloatToHalf(key[from]) : kUntouched);
-      ASSERT_EQ(head[(kAttentionPart + in_part) * width + d],
-                written ? FloatToHalf(value[from]) : kUntouched);
+  // The first 290 tokens are positions 5 to 294 of one sequence, the others 7 to 16 of another.
+  const auto is_first = [](int64_t token) { return token < 290; };
+  const auto position_of = [&](int64_t token) { return is_first(token) ? 5 + token : token - 283; };
+  std::vector<StoreItem> items;
+  std::vector<float> rotated_query = query, rotated_key = key;
+  for (int64_t t = 0; t < count; ++t) {
+    items.push_back({.query = &query[t * query_width],
+                     .key = &key[t * kv_width],
+                     .value = &value[t * kv_width],
+                     .position = position_of(t),
+                     .kv = {places.data() + (is_first(t) ? 0 : 2), 3 * sizeof(uint16_t)}});
+    const float* table_row = &rope[position_of(t) * 32];
+    table().rope({&rotated_query[t * query_width], table_row, heads, width, 32, false});
+    table().rope({&rotated_key[t * kv_width], table_row, kv_heads, width, 32, false});
+  }
+  RopeAndStore(context(), shape, {.table = rope.data(), .width = 32, .interleaved = false}, items);
+  EXPECT_EQ(query, rotated_query);
+  std::vector<std::vector<uint16_t>> expected(3,
+                                              std::vector<uint16_t>(parts[0].size(), kUntouched));
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t at = position_of(t) % kAttentionPart;
+    for (int64_t i = 0; i < kv_width; ++i) {
+      uint16_t* head = expected[is_first(t) ? position_of(t) / kAttentionPart : 2].data() + 3 +
+                       i / width * head_halves;
+      head[at / 16 * 16 * width + i % width * 16 + at % 16] =
+          FloatToHalf(rotated_key[t * kv_width + i]);
+      head[(kAttentionPart + at) * width + i % width] = FloatToHalf(value[t * kv_width + i]);
     }
   }
+  EXPECT_EQ(parts, expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTable, RowsOpTest, EveryTableAndThreads(), NameOf);
