@@ -1,26 +1,12 @@
 #include "local_engine/generation.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "local_engine/sampling/token_stats.h"
 
 namespace nearfar {
 namespace {
-
-// On the bits: an exponent of all ones is infinite or NaN. Without a branch, so that the compiler
-// can use vectors.
-bool AllFinite(absl::Span<const float> values) {
-  constexpr uint32_t kMagnitude = 0x7fffffff;
-  constexpr uint32_t kInfinity = 0x7f800000;
-  uint32_t largest = 0;
-  for (const float value : values) {
-    largest = std::max(largest, std::bit_cast<uint32_t>(value) & kMagnitude);
-  }
-  return largest < kInfinity;
-}
 
 double SecondsBetween(std::chrono::steady_clock::time_point from,
                       std::chrono::steady_clock::time_point to) {
@@ -51,17 +37,17 @@ void Generation::PrefillDone() {
   sink_->OnPrefill(result_.prompt_tokens, result_.reused_tokens);
 }
 
-std::optional<StopReason> Generation::Take(absl::Span<const float> logits) {
+std::optional<StopReason> Generation::Take(absl::Span<const float> logits,
+                                           const LogitStats& stats) {
   if (cancelled()) return StopReason::kCancelled;
   if (!prefilled_) PrefillDone();
   if (cancelled()) return StopReason::kCancelled;  // from OnPrefill
-  if (!AllFinite(logits)) {
+  if (!stats.finite) {
     result_.status = absl::DataLossError(
         absl::StrCat("the logits behind token ", tokens_.size(),
                      " are not finite: the model's weights are damaged (verify the file)"));
     return StopReason::kError;
   }
-  const LogitStats stats = ComputeLogitStats(logits);
   const int32_t id = sampler_.Pick(logits, stats, tokens_);
   if (tokenizer_.IsEndOfText(id)) return StopReason::kEndOfText;
   Append(id, stats, logits[id]);

@@ -20,6 +20,7 @@
 #include "absl/types/span.h"
 #include "local_engine/sampling/sampler.h"
 #include "local_engine/sampling/text_stream.h"
+#include "local_engine/sampling/token_stats.h"
 #include "local_engine/session.h"
 #include "local_engine/tokenizer/tokenizer.h"
 
@@ -42,9 +43,9 @@ class Generation {
   // Computation starts; `reused` tokens of the prompt are in the KV cache already.
   void Begin(int reused);
 
-  // Picks the next token from the logits behind the last of tokens(), [vocabulary], and delivers
-  // it. Returns why the generation ends, if it does.
-  std::optional<StopReason> Take(absl::Span<const float> logits);
+  // Picks the next token from the logits behind the last of tokens(), [vocabulary], and their
+  // statistics, and delivers it. Returns why the generation ends, if it does.
+  std::optional<StopReason> Take(absl::Span<const float> logits, const LogitStats& stats);
 
   // Delivers the tokens that still wait, unless cancelled. `status` describes a kError that did not
   // come from Take.

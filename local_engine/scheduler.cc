@@ -357,6 +357,7 @@ bool Scheduler::PlanSlice(size_t index, int tokens) {
       .cache = &cache,
       .tokens = absl::MakeConstSpan(running.generation->tokens()).subspan(cache.length(), tokens),
       .wanted_logits = tokens == Remaining(running) ? 1 : 0,
+      .wants_stats = true,
   });
   slice_owner_.push_back(index);
   return true;
@@ -372,7 +373,8 @@ void Scheduler::FinishPass() {
     const bool decoded = cached > running.generation->prompt_tokens();
     (decoded ? decode_tokens_ : prefill_tokens_) += static_cast<int64_t>(slice.tokens.size());
     if (slice.logits.empty()) continue;  // in the middle of a prompt
-    const std::optional<StopReason> reason = running.generation->Take(slice.logits);
+    const std::optional<StopReason> reason =
+        running.generation->Take(slice.logits, slice.stats.front());
     if (reason) End(running, *reason);
   }
 }

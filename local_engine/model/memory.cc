@@ -7,6 +7,7 @@
 #include "local_engine/base/usable_memory.h"
 #include "local_engine/ops/activations.h"
 #include "local_engine/ops/workspace.h"
+#include "local_engine/sampling/token_stats.h"
 
 namespace nearfar {
 namespace {
@@ -48,13 +49,17 @@ double KvCacheBytes(const ModelConfig& config, DType kv_type, int context) {
 }
 
 // As Transformer::Allocate has it: x and the sub-layer's result, q and what was attended, k and v,
-// gate and up, the input of a product in both forms, and what the ops work in.
+// gate and up, the logits and their statistics, the input of a product in both forms, and what the
+// ops work in.
 double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNeed& need) {
   const int64_t widest = std::max({config.width, config.query_width(), config.ffn_width});
   const int rows = std::max(need.rows, kEvaluationRows);
   const double row = 2.0 * config.width + 2.0 * config.query_width() + 2.0 * config.kv_width() +
                      2.0 * config.ffn_width;
-  const double logits = static_cast<double>(vocabulary) * std::max(need.sessions, kEvaluationRows);
+  const double logit_row = sizeof(float) * static_cast<double>(vocabulary) +
+                           sizeof(LogitBlock) * static_cast<double>(LogitBlocks(vocabulary)) +
+                           sizeof(LogitStats);
+  const double logits = logit_row * std::max(need.sessions, kEvaluationRows);
   const double rotations = static_cast<double>(need.context) * config.rope_width;
   const AttentionShape attention = {.heads = config.heads,
                                     .kv_heads = config.kv_heads,
@@ -63,7 +68,7 @@ double ActivationBytes(const ModelConfig& config, int vocabulary, const MemoryNe
   const int64_t input = Activations::BytesOf({}, rows, widest);
   const int64_t workspace = Workspace::BytesOf(
       *need.kernels, need.threads, {.width = widest, .items = rows, .attention = attention});
-  return sizeof(float) * (rows * row + logits + rotations) + rows * kRowListBytes +
+  return sizeof(float) * (rows * row + rotations) + logits + rows * kRowListBytes +
          static_cast<double>(input) + static_cast<double>(workspace);
 }
 

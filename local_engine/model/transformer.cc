@@ -86,6 +86,9 @@ absl::Status Transformer::Allocate(ActivationForms forms, int context, int max_r
   status.Update(AllocateFloats(max_rows, config_.ffn_width, &up_));
   status.Update(AllocateFloats(max_rows, config_.width, &delta_));
   status.Update(AllocateFloats(max_logits, weights_.vocabulary(), &logits_));
+  status.Update(AlignedBuffer::CreateInto(
+      sizeof(LogitBlock) * max_logits * LogitBlocks(weights_.vocabulary()), &logit_blocks_));
+  status.Update(AlignedBuffer::CreateInto(sizeof(LogitStats) * max_logits, &stats_));
   if (!status.ok()) return status;
   rows_.reserve(max_rows);
   positions_.reserve(max_rows);
@@ -100,7 +103,7 @@ int64_t Transformer::bytes() const {
                  ids_.capacity() * sizeof(int32_t) + store_items_.capacity() * sizeof(StoreItem) +
                  items_.capacity() * sizeof(AttentionItem);
   for (const AlignedBuffer* buffer : {&rope_table_, &residual_, &query_, &key_, &value_, &attended_,
-                                      &gate_, &up_, &delta_, &logits_}) {
+                                      &gate_, &up_, &delta_, &logits_, &logit_blocks_, &stats_}) {
     total += buffer->size();
   }
   return static_cast<int64_t>(total) + input_.bytes() + workspace_.bytes();
@@ -241,7 +244,8 @@ void Transformer::FeedForward(const LayerWeights& layer) {
   MatMul(ops_, input_, {&product, 1});
 }
 
-// logits = norm(x) * Woutput, of the rows that are left: those that want them.
+// logits = norm(x) * Woutput, of the rows that are left: those that want them. Their statistics are
+// taken on the way.
 void Transformer::ComputeLogits(absl::Span<PassSlice> slices) {
   const int64_t rows = static_cast<int64_t>(rows_.size());
   if (rows == 0) return;
@@ -250,12 +254,42 @@ void Transformer::ComputeLogits(absl::Span<PassSlice> slices) {
   AddRmsNormQuantize(ops_, delta_.as<float>(), weights_.output_norm.data(), config_.norm_epsilon,
                      rows, config_.width, residual_.as<float>(), &input_);
   const Product product = {&weights_.output, nullptr, logits_.as<float>(), vocabulary};
-  MatMul(ops_, input_, {&product, 1});
-  const float* next = logits_.as<float>();
+  MatMulInBlocks(ops_, input_, product, kLogitBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t row = 0; row < rows; ++row) {
+      if (slices[rows_[row].slice].wants_stats) MeasureLogits(row, begin, end);
+    }
+  });
+  int64_t first = 0;
   for (PassSlice& slice : slices) {
     if (slice.dropped) continue;
-    slice.logits = {next, static_cast<size_t>(slice.wanted_logits * vocabulary)};
-    next += slice.logits.size();
+    const size_t wanted = slice.wanted_logits;
+    slice.logits = {logits_.as<float>() + first * vocabulary, wanted * vocabulary};
+    if (slice.wants_stats) {
+      FoldStats(first, slice.wanted_logits);
+      slice.stats = {stats_.as<LogitStats>() + first, wanted};
+    }
+    first += slice.wanted_logits;
+  }
+}
+
+// Of the logits [begin, end) of one row; begin is the first of a block.
+void Transformer::MeasureLogits(int64_t row, int64_t begin, int64_t end) {
+  const int64_t vocabulary = weights_.vocabulary();
+  const float* logits = logits_.as<float>() + row * vocabulary;
+  LogitBlock* blocks = logit_blocks_.as<LogitBlock>() + row * LogitBlocks(vocabulary);
+  for (; begin < end; begin += kLogitBlock) {
+    const size_t count = std::min(kLogitBlock, end - begin);
+    blocks[begin / kLogitBlock] = ComputeLogitBlock({logits + begin, count});
+  }
+}
+
+void Transformer::FoldStats(int64_t first, int64_t count) {
+  const size_t vocabulary = weights_.vocabulary();
+  const size_t blocks = LogitBlocks(vocabulary);
+  for (int64_t row = first; row < first + count; ++row) {
+    stats_.as<LogitStats>()[row] =
+        FoldLogitBlocks({logit_blocks_.as<LogitBlock>() + row * blocks, blocks},
+                        {logits_.as<float>() + row * vocabulary, vocabulary});
   }
 }
 

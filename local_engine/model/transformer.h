@@ -21,6 +21,7 @@
 #include "local_engine/model/weights.h"
 #include "local_engine/ops/ops.h"
 #include "local_engine/ops/workspace.h"
+#include "local_engine/sampling/token_stats.h"
 
 namespace nearfar {
 
@@ -30,7 +31,9 @@ struct PassSlice {
   absl::Span<const int32_t> tokens = {};  // at least one; ids inside the vocabulary
   int wanted_logits = 0;                  // of the last so many tokens; <= tokens.size()
   bool dropped = false;                   // set by the observer: compute no more of it
+  bool wants_stats = false;               // of these logits
   absl::Span<const float> logits = {};  // result: [wanted_logits, vocabulary], until the next pass
+  absl::Span<const LogitStats> stats = {};  // result, if wanted: [wanted_logits], as long
 };
 
 // Sees a pass from inside, on its thread.
@@ -87,6 +90,8 @@ class Transformer {
   void FeedForward(const LayerWeights& layer);
   void DropRows(absl::Span<const PassSlice> slices);
   void ComputeLogits(absl::Span<PassSlice> slices);
+  void MeasureLogits(int64_t row, int64_t begin, int64_t end);
+  void FoldStats(int64_t first, int64_t count);
   template <typename Keep>
   void KeepRows(Keep keep);
 
@@ -114,7 +119,9 @@ class Transformer {
   AlignedBuffer up_;        // [rows, ffn_width]
   AlignedBuffer delta_;     // what a sub-layer adds to x, where the next one begins: [rows, width]
   AlignedBuffer logits_;    // [wanted, vocabulary]
-  Activations input_;       // quantized input of the next products
+  AlignedBuffer logit_blocks_;  // [wanted, LogitBlocks(vocabulary)]
+  AlignedBuffer stats_;         // [wanted]
+  Activations input_;           // quantized input of the next products
 };
 
 }  // namespace nearfar

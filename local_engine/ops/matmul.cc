@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "local_engine/ops/ops.h"
+#include "local_engine/ops/parallel.h"
 #include "local_engine/ops/workspace.h"
 #include "local_engine/packing/packing.h"
 
@@ -19,12 +20,11 @@ constexpr int64_t kChunkWork = 1 << 16;
 
 int64_t RoundUp(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-// Rows of a chunk, the same for all products of a call.
-int64_t ChunkRows(const OpContext& context, const Activations& x, int64_t rows) {
-  if (context.pool->size() == 1) return RoundUp(rows, kStripRows);
+// Rows of a chunk in whole steps, the same for all products of a call.
+int64_t ChunkRows(const OpContext& context, const Activations& x, int64_t rows, int64_t step) {
   const int64_t fair = rows / (context.pool->size() * kChunksPerThread);
   const int64_t least = kChunkWork / std::max<int64_t>(x.width() * x.tokens(), 1);
-  return RoundUp(std::max({fair, least, int64_t{1}}), kStripRows);
+  return RoundUp(std::max({fair, least, int64_t{1}}), step);
 }
 
 void RunProduct(const OpContext& context, int worker, const Activations& x, const Product& product,
@@ -56,7 +56,8 @@ void MatMul(const OpContext& context, const Activations& x, absl::Span<const Pro
     rows += product.weights->rows;
   }
   if (x.tokens() == 0 || rows == 0) return;
-  const int64_t chunk_rows = ChunkRows(context, x, rows);
+  const int64_t chunk_rows = context.pool->size() == 1 ? RoundUp(rows, kStripRows)
+                                                       : ChunkRows(context, x, rows, kStripRows);
   const auto chunks_of = [&](const Product& product) {
     return (product.weights->rows + chunk_rows - 1) / chunk_rows;
   };
@@ -69,6 +70,19 @@ void MatMul(const OpContext& context, const Activations& x, absl::Span<const Pro
     RunProduct(context, worker, x, *product, begin,
                std::min(begin + chunk_rows, product->weights->rows));
   });
+}
+
+// One thread too works in chunks here: behind a whole product its beginning is no longer cached.
+void MatMulInBlocks(const OpContext& context, const Activations& x, const Product& product,
+                    int64_t block, absl::FunctionRef<void(int64_t begin, int64_t end)> then) {
+  assert(block % kStripRows == 0);
+  assert(product.weights->cols == x.width());
+  const int64_t rows = product.weights->rows;
+  RunRanges(context.pool, rows, ChunkRows(context, x, rows, block),
+            [&](int64_t begin, int64_t end, int worker) {
+              RunProduct(context, worker, x, product, begin, end);
+              then(begin, end);
+            });
 }
 
 }  // namespace nearfar

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "local_engine/base/thread_pool.h"
 #include "local_engine/kernels/kernel_table.h"
@@ -49,6 +50,12 @@ struct Product {
 };
 // All products that share one input, in one parallel region (q, k and v; gate and up).
 void MatMul(const OpContext& context, const Activations& x, absl::Span<const Product> products);
+
+// The same for one product, whose rows are cut in whole blocks of `block`, a multiple of
+// kStripRows: then(begin, end) is called on each worker for the rows of weights that it has just
+// multiplied with, while their part of `out` is in its cache.
+void MatMulInBlocks(const OpContext& context, const Activations& x, const Product& product,
+                    int64_t block, absl::FunctionRef<void(int64_t begin, int64_t end)> then);
 
 // Fills the rows of positions [begin, end) of a table of cos and sin: [positions, rope_width] (cos
 // at even, sin at odd places). `factors` [rope_width/2] divides the frequencies, or nullptr.

@@ -1,11 +1,13 @@
-// One pass in blocks: a block's largest logit, then its sums of e^y and y e^y for y = z - largest
-// so far. When a later block raises the largest logit, the sums are moved to it. The loops are
+// A block's largest logit, then its sums of e^y and y e^y for y = z - largest. Blocks are folded by
+// moving the sums of each to the largest logit of all. Where the two largest are is looked up at
+// the end: the second is the largest of its block too, or in the block of the first. The loops are
 // written over a fixed number of lanes, which compilers turn into vector code for any instruction
 // set.
 
 #include "local_engine/sampling/token_stats.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
@@ -16,20 +18,34 @@ namespace nearfar {
 namespace {
 
 constexpr size_t kLanes = 16;
-constexpr size_t kBlock = 64 * kLanes;
+constexpr size_t kBlock = kLogitBlock;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 struct Sums {
   double e = 0;   // sum of e^y
   double ye = 0;  // sum of y e^y
 };
 
-float Largest(const float* z, size_t n) {
+// On the bits: an exponent of all ones is infinite or NaN. Without a branch, so that the compiler
+// can use vectors.
+bool AllFinite(absl::Span<const float> z) {
+  constexpr int32_t kMagnitude = 0x7fffffff;
+  constexpr int32_t kExponent = 0x7f800000;
+  int32_t largest = 0;
+  for (const float value : z) {
+    largest = std::max(largest, std::bit_cast<int32_t>(value) & kMagnitude);
+  }
+  return largest < kExponent;
+}
+
+float Largest(absl::Span<const float> z) {
   float lanes[kLanes];
-  std::fill(lanes, lanes + kLanes, -std::numeric_limits<float>::infinity());
+  std::fill(lanes, lanes + kLanes, -kInfinity);
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
+  for (; i + kLanes <= z.size(); i += kLanes) {
     for (size_t j = 0; j < kLanes; ++j) lanes[j] = z[i + j] > lanes[j] ? z[i + j] : lanes[j];
   }
-  for (; i < n; ++i) lanes[0] = std::max(lanes[0], z[i]);
+  for (; i < z.size(); ++i) lanes[0] = std::max(lanes[0], z[i]);
   return *std::max_element(lanes, lanes + kLanes);
 }
 
@@ -66,39 +82,58 @@ Sums Shift(const Sums& sums, double rise) {
   return {sums.e * scale, (sums.ye - rise * sums.e) * scale};
 }
 
-// Takes the two largest of the block into `stats`; earlier indices win ties.
-void TakeBest(const float* z, size_t begin, size_t end, LogitStats* stats) {
-  for (size_t i = begin; i < end; ++i) {
-    if (z[i] > stats->best_logit) {
-      stats->second = stats->best;
-      stats->second_logit = stats->best_logit;
-      stats->best = static_cast<int32_t>(i);
-      stats->best_logit = z[i];
-    } else if (z[i] > stats->second_logit) {
-      stats->second = static_cast<int32_t>(i);
-      stats->second_logit = z[i];
-    }
+// Index of the largest logit of a block but for the one at `other`; earlier ones win ties.
+int32_t LargestBut(int32_t other, size_t block, absl::Span<const float> logits) {
+  const int32_t begin = static_cast<int32_t>(block * kBlock);
+  const int32_t end = static_cast<int32_t>(std::min((block + 1) * kBlock, logits.size()));
+  int32_t best = -1;
+  for (int32_t i = begin; i < end; ++i) {
+    if (i != other && (best < 0 || logits[i] > logits[best])) best = i;
   }
+  return best;
+}
+
+// Writes where the two largest are, and how large.
+void TakeBest(absl::Span<const LogitBlock> blocks, absl::Span<const float> logits,
+              LogitStats* stats) {
+  const auto lower = [](const LogitBlock& a, const LogitBlock& b) { return a.best < b.best; };
+  const size_t first = std::max_element(blocks.begin(), blocks.end(), lower) - blocks.begin();
+  stats->best = LargestBut(-1, first, logits);
+  stats->best_logit = logits[stats->best];
+  stats->second_logit = -kInfinity;
+  const int32_t beside = LargestBut(stats->best, first, logits);
+  size_t second = first;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (i == first && beside < 0) continue;  // a block of one
+    const float best = i == first ? logits[beside] : blocks[i].best;
+    if (best <= stats->second_logit) continue;
+    stats->second_logit = best;
+    second = i;
+  }
+  if (logits.size() > 1) stats->second = LargestBut(stats->best, second, logits);
 }
 
 }  // namespace
 
-LogitStats ComputeLogitStats(absl::Span<const float> logits) {
-  assert(!logits.empty());
+LogitBlock ComputeLogitBlock(absl::Span<const float> logits) {
+  assert(!logits.empty() && logits.size() <= kBlock);
+  const float best = Largest(logits);
+  const Sums sums = SumBlock(logits.data(), logits.size(), best);
+  return {best, sums.e, sums.ye, AllFinite(logits)};
+}
+
+LogitStats FoldLogitBlocks(absl::Span<const LogitBlock> blocks, absl::Span<const float> logits) {
+  assert(!logits.empty() && blocks.size() == static_cast<size_t>(LogitBlocks(logits.size())));
   LogitStats stats;
-  stats.best_logit = stats.second_logit = -std::numeric_limits<float>::infinity();
+  for (const LogitBlock& block : blocks) stats.finite = stats.finite && block.finite;
+  if (!stats.finite) return stats;
+  TakeBest(blocks, logits, &stats);
   Sums sums;
-  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
-    const size_t end = std::min(begin + kBlock, logits.size());
-    const float before = stats.best_logit;
-    if (Largest(&logits[begin], end - begin) > stats.second_logit) {
-      TakeBest(logits.data(), begin, end, &stats);
-    }
-    const float largest = stats.best_logit;
-    if (begin > 0 && largest > before) sums = Shift(sums, static_cast<double>(largest) - before);
-    const Sums block = SumBlock(&logits[begin], end - begin, largest);
-    sums.e += block.e;
-    sums.ye += block.ye;
+  for (const LogitBlock& block : blocks) {
+    const double rise = static_cast<double>(stats.best_logit) - block.best;
+    const Sums moved = Shift({block.e, block.ye}, rise);
+    sums.e += moved.e;
+    sums.ye += moved.ye;
   }
   stats.log_sum_exp = stats.best_logit + std::log(sums.e);
   stats.entropy = std::max(0.0, std::log(sums.e) - sums.ye / sums.e);

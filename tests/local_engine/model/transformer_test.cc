@@ -19,6 +19,7 @@
 #include "local_engine/kernels/dispatch.h"
 #include "local_engine/model/model.h"
 #include "local_engine/quant/formats.h"
+#include "tests/testing/logit_stats.h"
 #include "tests/testing/tiny_model.h"
 
 namespace nearfar {
@@ -316,6 +317,32 @@ TEST(Transformer, SequencesInOnePassDoNotTouchEachOther) {
   EXPECT_EQ(cache_b.length(), 5);
 }
 
+TEST(Transformer, StatisticsAreThoseOfTheLogitsAndOnlyWhereWanted) {
+  const Subject subject = Load(kUntied);
+  const std::vector<int32_t> a = SomeIds(9, 37), b = SomeIds(5, 53);
+  KvCache cache_a = subject.NewCache(), cache_b = subject.NewCache();
+  PassSlice slices[] = {
+      {.cache = &cache_a, .tokens = a, .wanted_logits = 1},
+      {.cache = &cache_b, .tokens = b, .wanted_logits = 2, .wants_stats = true},
+  };
+  PassObserver nobody;
+  subject.transformer->Forward(slices, nobody);
+  EXPECT_TRUE(slices[0].stats.empty());
+  ASSERT_EQ(slices[1].stats.size(), 2u);
+  const size_t vocabulary = subject.model->weights.vocabulary();
+  for (size_t row = 0; row < 2; ++row) {
+    const LogitStats& stats = slices[1].stats[row];
+    const LogitStats expected =
+        testing::StatsOf(slices[1].logits.subspan(row * vocabulary, vocabulary));
+    EXPECT_TRUE(stats.finite);
+    EXPECT_EQ(stats.best, expected.best);
+    EXPECT_EQ(stats.second, expected.second);
+    EXPECT_EQ(stats.log_sum_exp, expected.log_sum_exp);
+    EXPECT_EQ(stats.entropy, expected.entropy);
+    EXPECT_EQ(stats.margin, expected.margin);
+  }
+}
+
 TEST(Transformer, APartOfAPromptGivesNoLogits) {
   const Subject subject = Load(kUntied);
   const std::vector<int32_t> ids = SomeIds(9);
@@ -433,7 +460,7 @@ TEST(Transformer, APassAllocatesNothing) {
   const std::vector<int32_t> ids = SomeIds(300), next = SomeIds(1);
   KvCache cache = subject.NewCache();
   PassSlice prompt = {.cache = &cache, .tokens = ids, .wanted_logits = 1};
-  PassSlice token = {.cache = &cache, .tokens = next, .wanted_logits = 1};
+  PassSlice token = {.cache = &cache, .tokens = next, .wanted_logits = 1, .wants_stats = true};
   PassObserver nobody;
   const int64_t before = allocations;
   subject.transformer->Forward({&prompt, 1}, nobody);

@@ -1,5 +1,6 @@
 // MatMul cuts rows of several products into chunks; each output must be there once and right.
 
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -100,6 +101,32 @@ TEST_P(MatMulOpTest, ATokenGetsTheSameBitsAloneAndInABatch) {
     const Product one[] = {{&weights.matrix, nullptr, alone.data(), rows}};
     MatMul(context(), input, one);
     ASSERT_EQ(std::memcmp(alone.data(), together.data() + t * rows, rows * sizeof(float)), 0) << t;
+  }
+}
+
+TEST_P(MatMulOpTest, BlocksAreWholeAndShownOnceTheyAreMade) {
+  const int64_t cols = 256, block = 64;
+  for (const int64_t rows : {1, 64, 5000}) {
+    const OwnedMatrix weights = MakeMatrix(DType::kQ8_0, rows, cols, &random_);
+    const std::vector<float> x = RandomFloats(2 * cols, 2.0f, &random_);
+    std::vector<float> expected(2 * rows), out(2 * rows, NAN), shown(2 * rows, NAN);
+    Activations input = NewActivations();
+    Quantize(context(), x.data(), 2, cols, &input);
+    const Product plain = {&weights.matrix, nullptr, expected.data(), rows};
+    MatMul(context(), input, {&plain, 1});
+    std::vector<std::atomic<int>> times(rows);
+    MatMulInBlocks(context(), input, {&weights.matrix, nullptr, out.data(), rows}, block,
+                   [&](int64_t begin, int64_t end) {
+                     EXPECT_EQ(begin % block, 0);
+                     EXPECT_TRUE(end == rows || end % block == 0);
+                     for (int64_t i = begin; i < end; ++i) {
+                       ++times[i];
+                       for (const int64_t at : {i, rows + i}) shown[at] = out[at];
+                     }
+                   });
+    EXPECT_EQ(out, expected);
+    EXPECT_EQ(shown, expected);
+    for (const auto& each : times) ASSERT_EQ(each, 1);
   }
 }
 

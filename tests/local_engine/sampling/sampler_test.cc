@@ -14,15 +14,17 @@
 #include <vector>
 
 #include "local_engine/sampling/token_stats.h"
+#include "tests/testing/logit_stats.h"
 
 namespace nearfar {
 namespace {
 
+using ::nearfar::testing::StatsOf;
 using ::testing::HasSubstr;
 
 int32_t PickOne(Sampler* sampler, const std::vector<float>& logits,
                 const std::vector<int32_t>& history = {}) {
-  return sampler->Pick(logits, ComputeLogitStats(logits), history);
+  return sampler->Pick(logits, StatsOf(logits), history);
 }
 
 // How often each id is drawn.

@@ -10,8 +10,12 @@
 #include <random>
 #include <vector>
 
+#include "tests/testing/logit_stats.h"
+
 namespace nearfar {
 namespace {
+
+using ::nearfar::testing::StatsOf;
 
 struct Reference {
   long double log_sum_exp;
@@ -35,7 +39,7 @@ Reference PlainStats(const std::vector<float>& logits) {
 }
 
 void ExpectClose(const std::vector<float>& logits) {
-  const LogitStats stats = ComputeLogitStats(logits);
+  const LogitStats stats = StatsOf(logits);
   const Reference plain = PlainStats(logits);
   const double tolerance = 2e-6 * (1 + std::abs(static_cast<double>(plain.log_sum_exp)));
   EXPECT_NEAR(stats.log_sum_exp, static_cast<double>(plain.log_sum_exp), tolerance);
@@ -52,7 +56,7 @@ void ExpectClose(const std::vector<float>& logits) {
 
 TEST(TokenStatsTest, Uniform) {
   const std::vector<float> logits(1000, 3.5f);
-  const LogitStats stats = ComputeLogitStats(logits);
+  const LogitStats stats = StatsOf(logits);
   EXPECT_NEAR(stats.log_sum_exp, 3.5 + std::log(1000.0), 1e-6);
   EXPECT_NEAR(stats.entropy, std::log(1000.0), 1e-6);
   EXPECT_EQ(stats.margin, 0);
@@ -62,7 +66,7 @@ TEST(TokenStatsTest, Uniform) {
 }
 
 TEST(TokenStatsTest, TwoTokens) {
-  const LogitStats stats = ComputeLogitStats({0.0f, std::log(3.0f)});
+  const LogitStats stats = StatsOf({0.0f, std::log(3.0f)});
   EXPECT_EQ(stats.best, 1);
   EXPECT_EQ(stats.second, 0);
   EXPECT_NEAR(stats.margin, 0.5, 1e-6);
@@ -71,7 +75,7 @@ TEST(TokenStatsTest, TwoTokens) {
 }
 
 TEST(TokenStatsTest, OneToken) {
-  const LogitStats stats = ComputeLogitStats({-7.0f});
+  const LogitStats stats = StatsOf({-7.0f});
   EXPECT_EQ(stats.best, 0);
   EXPECT_EQ(stats.log_sum_exp, -7);
   EXPECT_NEAR(stats.entropy, 0, 1e-12);
@@ -81,7 +85,7 @@ TEST(TokenStatsTest, OneToken) {
 TEST(TokenStatsTest, LowestIndexWinsATie) {
   std::vector<float> logits(5000, -1.0f);
   logits[4999] = logits[1500] = logits[1400] = 2.0f;
-  const LogitStats stats = ComputeLogitStats(logits);
+  const LogitStats stats = StatsOf(logits);
   EXPECT_EQ(stats.best, 1400);
   EXPECT_EQ(stats.second, 1500);
   EXPECT_EQ(stats.margin, 0);
@@ -110,12 +114,46 @@ TEST(TokenStatsTest, AnySize) {
   }
 }
 
+TEST(TokenStatsTest, TheTwoLargestMayBeInAnyBlocks) {
+  for (const size_t best : {0, 700, 1024, 2500, 2999}) {
+    for (const size_t second : {1, 699, 1023, 1025, 2998}) {
+      std::vector<float> logits(3000, -4.0f);
+      logits[best] = 2;
+      logits[second] = 1;
+      const LogitStats stats = StatsOf(logits);
+      ASSERT_EQ(stats.best, best);
+      ASSERT_EQ(stats.second, second);
+      ExpectClose(logits);
+    }
+  }
+}
+
+TEST(TokenStatsTest, TheLargestMayBeAloneInTheLastBlock) {
+  std::vector<float> logits(kLogitBlock + 1, 1.0f);
+  logits.back() = 2;
+  const LogitStats stats = StatsOf(logits);
+  EXPECT_EQ(stats.best, kLogitBlock);
+  EXPECT_EQ(stats.second, 0);
+  ExpectClose(logits);
+}
+
+TEST(TokenStatsTest, OneLogitThatIsNotFiniteIsTold) {
+  for (const float bad : {INFINITY, -INFINITY, NAN, -NAN}) {
+    for (const size_t at : {0, 15, 1023, 1024, 1999}) {
+      std::vector<float> logits(2000, 1.0f);
+      EXPECT_TRUE(StatsOf(logits).finite);
+      logits[at] = bad;
+      EXPECT_FALSE(StatsOf(logits).finite) << bad << " at " << at;
+    }
+  }
+}
+
 TEST(TokenStatsTest, SecondIsTheSecondLargest) {
   std::mt19937 random(23);
   for (int round = 0; round < 300; ++round) {
     std::vector<float> logits(2 + random() % 4000);
     for (float& z : logits) z = static_cast<float>(random() % 50);
-    const LogitStats stats = ComputeLogitStats(logits);
+    const LogitStats stats = StatsOf(logits);
     std::vector<float> sorted = logits;
     std::sort(sorted.rbegin(), sorted.rend());
     ASSERT_EQ(stats.second_logit, sorted[1]);
