@@ -13,8 +13,8 @@
 //   MultiplyPairs       the sums of pairs (I32), and of rows and tokens (Bytes)
 //   LoadQuartet         four Bytes or F32 that stand side by side; returns their end
 //   LoadPairValue       Bytes: 16 bytes of memory, in each 128 bits
-//   LoadPairValues      four of them, one after the other
-//   LoadPairFloats      F32: four floats of memory, in each 128 bits
+//   LoadPairQuartet     four Bytes or F32, each as LoadPairValue's, one after the other; returns
+//                       their end
 // Include after matmul_packed-inl.h. Held by tests/local_engine/kernels/matmul_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_KERNELS_COMMON_PAIR_PANEL_INL_H_
@@ -35,28 +35,30 @@ constexpr int kPairSteps = kBlockColumns / kPairColumns;
 // floats, and the operands, fill 32 registers.
 constexpr int kPairGroups = 2;
 constexpr int kPairVectors = 2 * kPairGroups;
-constexpr int kPairTokens = 4;
+constexpr int kTilePairs = 2;
+constexpr int kPairTokens = 2 * kTilePairs;
 constexpr int kPairTiles = kGroups / kPairGroups;  // of a strip
 static_assert(kGroups % kPairGroups == 0);
 // Tokens that lie in the scratch memory at once: a prompt's chunk of the engine, and the tokens of
 // some sequences that decode beside it.
-constexpr int kMostPairs = 72;
+constexpr int kMostTokenTiles = 36;
 
-// A block of two tokens. Scales and sums as the sums of a product lie: {first, second, first,
-// second}.
-struct TokenPair {
-  int8_t values[kPairSteps][2][kPairColumns];
-  float scale[4];
-  float sum[4];
+// A block of the tokens of a tile, in the order in which it is read: one pointer runs through all
+// of it. Scales and sums as the sums of a product lie: {first, second, first, second}.
+struct TokenTile {
+  float scale[kTilePairs][4];
+  float sum[kTilePairs][4];
+  int8_t values[kPairSteps][kTilePairs][2][kPairColumns];
 };
 
 NEARFAR_INLINE void PutToken(const int8_t* values, const ActivationBlock& x, int which,
-                             TokenPair* pair) {
+                             TokenTile* tile) {
+  const int pair = which / 2, of_pair = which % 2;
   for (int step = 0; step < kPairSteps; ++step) {
-    memcpy(pair->values[step][which], values + step * kPairColumns, kPairColumns);
+    memcpy(tile->values[step][pair][of_pair], values + step * kPairColumns, kPairColumns);
   }
-  pair->scale[which] = pair->scale[which + 2] = x.scale;
-  pair->sum[which] = pair->sum[which + 2] = x.sum;
+  tile->scale[pair][of_pair] = tile->scale[pair][of_pair + 2] = x.scale;
+  tile->sum[pair][of_pair] = tile->sum[pair][of_pair + 2] = x.sum;
 }
 
 // A decoded block of kPairGroups groups, in the order in which it is read.
@@ -77,33 +79,35 @@ struct PairBlock {
   [[no_unique_address]] PairOffset<Format::kOffset> offset;
 };
 
-// sums += the products of kPairs pairs and the block at *rows, behind which *rows then is.
+// sums += the products of the first kPairs pairs of the tokens at *tokens and of the block at
+// *rows, behind which both then are.
 template <typename Format, int kPairs>
-NEARFAR_INLINE void AddPairBlock(const uint8_t** rows, const TokenPair* const x[kPairs],
-                                 F32 sums[kPairs][kPairVectors]) {
-  Bytes values[kPairs][kPairSteps];
-  for (int p = 0; p < kPairs; ++p) LoadPairValues(x[p]->values[0][0], values[p]);
+NEARFAR_INLINE void AddPairBlock(const uint8_t** rows, const uint8_t** tokens,
+                                 F32 (&sums)[kPairs][kPairVectors]) {
+  F32 numbers[2 * kTilePairs];  // the scales of each pair, then the sums
+  *tokens = LoadPairQuartet(*tokens, numbers);
   Unroll<Format::kScales>([&](auto part) NEARFAR_LAMBDA_INLINE {
     constexpr int kSteps = PairBlock<Format>::kSteps;
     I32 dots[kPairs][kPairVectors];
     for (int p = 0; p < kPairs; ++p) {
       for (int v = 0; v < kPairVectors; ++v) dots[p][v] = SetInts(0);
     }
+    Bytes values[2 * kTilePairs];  // of two steps
     for (int step = 0; step < kSteps; ++step) {
+      if (step % 2 == 0) *tokens = LoadPairQuartet(*tokens, values);
       Bytes w[kPairVectors];
       *rows = LoadQuartet(*rows, w);
       for (int p = 0; p < kPairs; ++p) {
         for (int v = 0; v < kPairVectors; ++v) {
-          dots[p][v] = MultiplyPairs(dots[p][v], w[v], values[p][part.value * kSteps + step]);
+          dots[p][v] = MultiplyPairs(dots[p][v], w[v], values[step % 2 * kTilePairs + p]);
         }
       }
     }
     F32 scale[kPairVectors];
     *rows = LoadQuartet(*rows, scale);
     for (int p = 0; p < kPairs; ++p) {
-      const F32 token_scale = LoadPairFloats(x[p]->scale);
       for (int v = 0; v < kPairVectors; ++v) {
-        sums[p][v] = Fma(ToFloat(dots[p][v]), Mul(scale[v], token_scale), sums[p][v]);
+        sums[p][v] = Fma(ToFloat(dots[p][v]), Mul(scale[v], numbers[p]), sums[p][v]);
       }
     }
   });
@@ -111,47 +115,52 @@ NEARFAR_INLINE void AddPairBlock(const uint8_t** rows, const TokenPair* const x[
     F32 offset[kPairVectors];
     *rows = LoadQuartet(*rows, offset);
     for (int p = 0; p < kPairs; ++p) {
-      const F32 token_sum = LoadPairFloats(x[p]->sum);
       for (int v = 0; v < kPairVectors; ++v) {
-        sums[p][v] = Fma(offset[v], token_sum, sums[p][v]);
+        sums[p][v] = Fma(offset[v], numbers[kTilePairs + p], sums[p][v]);
       }
     }
   }
 }
 
-// Writes the sums of a pair for rows [row, row + kPairGroups * kLanes) and one or both tokens.
-NEARFAR_INLINE void WritePair(const MatMulArgs& args, int64_t row, int64_t token, bool both,
-                              const F32 sums[kPairVectors]) {
-  F32 first[kPairGroups][1], second[kPairGroups][1];
-  Unroll<kPairGroups>([&](auto g) NEARFAR_LAMBDA_INLINE {
-    first[g.value][0] = Evens(sums[2 * g.value], sums[2 * g.value + 1]);
-    second[g.value][0] = Odds(sums[2 * g.value], sums[2 * g.value + 1]);
+// Writes the sums of kPairs pairs for rows [row, row + kPairGroups * kLanes). The last token may be
+// none.
+template <int kPairs>
+NEARFAR_INLINE void WritePairs(const MatMulArgs& args, int64_t row, int64_t token,
+                               const F32 (&sums)[kPairs][kPairVectors]) {
+  constexpr int kTokens = 2 * kPairs;
+  F32 each[kPairGroups][kTokens], but_last[kPairGroups][kTokens - 1];
+  Unroll<kPairs>([&](auto p) NEARFAR_LAMBDA_INLINE {
+    Unroll<kPairGroups>([&](auto g) NEARFAR_LAMBDA_INLINE {
+      const F32* two = sums[p.value] + 2 * g.value;
+      F32* const to = each[g.value] + 2 * p.value;
+      to[0] = Evens(two[0], two[1]);
+      to[1] = Odds(two[0], two[1]);
+    });
   });
-  WriteSums(args, row, token, first);
-  if (both) WriteSums(args, row, token + 1, second);
+  if (token + kTokens <= args.x.tokens) return WriteSums(args, row, token, each);
+  for (int g = 0; g < kPairGroups; ++g) {
+    for (int t = 0; t < kTokens - 1; ++t) but_last[g][t] = each[g][t];
+  }
+  WriteSums(args, row, token, but_last);
 }
 
 // Rows [row, row + kPairGroups * kLanes) and kPairs pairs of tokens, which lie at x: `blocks`
 // blocks of each.
 template <typename Format, int kPairs>
 NEARFAR_NOINLINE void MultiplyPairTile(const MatMulArgs& args, const PairBlock<Format>* block,
-                                       const TokenPair* x, int64_t blocks, int64_t row,
+                                       const TokenTile* x, int64_t blocks, int64_t row,
                                        int64_t token) {
   F32 sums[kPairs][kPairVectors];
   for (int p = 0; p < kPairs; ++p) {
     for (int v = 0; v < kPairVectors; ++v) sums[p][v] = Set(0.0f);
   }
-  const TokenPair* at[kPairs];
-  for (int p = 0; p < kPairs; ++p) at[p] = x + p * blocks;
   const uint8_t* rows = reinterpret_cast<const uint8_t*>(block);
-  for (const TokenPair* const end = x + blocks; at[0] != end;) {
-    AddPairBlock<Format, kPairs>(&rows, at, sums);
-    for (int p = 0; p < kPairs; ++p) ++at[p];
-  }
-  Unroll<kPairs>([&](auto p) NEARFAR_LAMBDA_INLINE {
-    const int64_t first = token + 2 * p.value;
-    WritePair(args, row, first, first + 1 < args.x.tokens, sums[p.value]);
-  });
+  const uint8_t* tokens = reinterpret_cast<const uint8_t*>(x);
+  const uint8_t* const end = reinterpret_cast<const uint8_t*>(x + blocks);
+  do {
+    AddPairBlock<Format, kPairs>(&rows, &tokens, sums);
+  } while (tokens != end);  // a row has a block
+  WritePairs<kPairs>(args, row, token, sums);
 }
 
 // Dot's form of this product, for limits-inl.h: kLanes / 2 rows and two tokens.
@@ -174,17 +183,17 @@ class PairPanel {
  public:
   using PeakDot = PairDot;
   static constexpr int kPeakSteps = kPairSteps;
-  static constexpr int64_t kMostTokens = 2 * kMostPairs;
+  static constexpr int64_t kMostTokens = kPairTokens * kMostTokenTiles;
   static constexpr int64_t BytesOf(int64_t blocks) {
     return blocks * static_cast<int64_t>(kPairTiles * sizeof(PairBlock<Format>) +
-                                         kMostPairs * sizeof(TokenPair));
+                                         kMostTokenTiles * sizeof(TokenTile));
   }
 
   explicit PairPanel(const MatMulArgs& args)
       : args_(args),
         blocks_(2 * Format::kPairs * TilesOfRow<Format>(args.cols)),
         rows_(reinterpret_cast<PairBlock<Format>*>(args.scratch)),
-        pairs_(reinterpret_cast<TokenPair*>(rows_ + kPairTiles * blocks_)) {}
+        tokens_(reinterpret_cast<TokenTile*>(rows_ + kPairTiles * blocks_)) {}
 
   // The last token of an odd number stands beside itself.
   void TakeTokens(int64_t first) {
@@ -193,10 +202,10 @@ class PairPanel {
     end_ = first + kMostTokens < x.tokens ? first + kMostTokens : x.tokens;
     for (int64_t token = first; token < (end_ + 1) / 2 * 2; ++token) {
       const int64_t block = (token < end_ ? token : end_ - 1) * x.blocks_per_token;
-      TokenPair* to = pairs_ + (token - first) / 2 * blocks_;
+      TokenTile* to = tokens_ + (token - first) / kPairTokens * blocks_;
       for (int64_t b = 0; b < blocks_; ++b) {
         PutToken(x.values + (block + b) * kActivationBlock, x.blocks[block + b],
-                 static_cast<int>((token - first) % 2), to + b);
+                 static_cast<int>((token - first) % kPairTokens), to + b);
       }
     }
   }
@@ -230,11 +239,10 @@ class PairPanel {
 
  private:
   void MultiplyRows(const PairBlock<Format>* block, int64_t row) const {
-    constexpr int kPairs = kPairTokens / 2;
-    const TokenPair* x = pairs_;
+    const TokenTile* x = tokens_;
     int64_t token = first_;
-    for (; token + kPairTokens - 1 <= end_; token += kPairTokens, x += kPairs * blocks_) {
-      MultiplyPairTile<Format, kPairs>(args_, block, x, blocks_, row, token);
+    for (; token + kPairTokens - 1 <= end_; token += kPairTokens, x += blocks_) {
+      MultiplyPairTile<Format, kTilePairs>(args_, block, x, blocks_, row, token);
     }
     if (token < end_) MultiplyPairTile<Format, 1>(args_, block, x, blocks_, row, token);
   }
@@ -242,7 +250,7 @@ class PairPanel {
   const MatMulArgs& args_;
   const int64_t blocks_;           // of a row
   PairBlock<Format>* const rows_;  // [kPairTiles, blocks]
-  TokenPair* const pairs_;         // [kMostPairs, blocks], of tokens [first_, end_)
+  TokenTile* const tokens_;        // [kMostTokenTiles, blocks], of tokens [first_, end_)
   int64_t first_ = 0, end_ = 0;
 };
 

@@ -43,10 +43,10 @@ NEARFAR_INLINE const uint8_t* LoadQuartet(const uint8_t* from, F32 (&to)[4]) {
 NEARFAR_INLINE Bytes LoadPairValue(const int8_t* from) {
   return LoadBytes(reinterpret_cast<const uint8_t*>(from));
 }
-NEARFAR_INLINE void LoadPairValues(const int8_t* from, Bytes to[4]) {
-  for (int i = 0; i < 4; ++i) to[i] = LoadPairValue(from + 16 * i);
+template <typename Vector>
+NEARFAR_INLINE const uint8_t* LoadPairQuartet(const uint8_t* from, Vector (&to)[4]) {
+  return LoadQuartet(from, to);
 }
-NEARFAR_INLINE F32 LoadPairFloats(const float* from) { return Load(from); }
 
 }  // namespace
 }  // namespace nearfar::kernels

@@ -211,10 +211,15 @@ NEARFAR_INLINE const uint8_t* LoadQuartet(const uint8_t* from, F32 (&to)[4]) {
 NEARFAR_INLINE Bytes LoadPairValue(const int8_t* from) {
   return {svld1rq_u8(AllBytes(), reinterpret_cast<const uint8_t*>(from))};
 }
-NEARFAR_INLINE void LoadPairValues(const int8_t* from, Bytes to[4]) {
-  for (int i = 0; i < 4; ++i) to[i] = LoadPairValue(from + 16 * i);
+NEARFAR_INLINE const uint8_t* LoadPairQuartet(const uint8_t* from, Bytes (&to)[4]) {
+  for (int i = 0; i < 4; ++i) to[i] = {svld1rq_u8(AllBytes(), from + 16 * i)};
+  return from + 64;
 }
-NEARFAR_INLINE F32 LoadPairFloats(const float* from) { return {svld1rq_f32(All(), from)}; }
+NEARFAR_INLINE const uint8_t* LoadPairQuartet(const uint8_t* from, F32 (&to)[4]) {
+  const float* const floats = reinterpret_cast<const float*>(from);
+  for (int i = 0; i < 4; ++i) to[i] = {svld1rq_f32(All(), floats + 4 * i)};
+  return from + 64;
+}
 
 }  // namespace
 }  // namespace nearfar::kernels
