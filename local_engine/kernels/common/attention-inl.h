@@ -218,11 +218,10 @@ struct Values {
   int64_t width;
 };
 
-// kWide vectors of the values of a position.
+// kWide vectors of the values of a position, which begin at `from`.
 template <int kWide, typename Number>
 NEARFAR_INLINE void LoadColumns(const Values<Number>& values, int64_t position, int64_t d,
-                                F32 (&to)[kWide]) {
-  const Number* from = values.numbers + position * values.width + d;
+                                const Number* from, F32 (&to)[kWide]) {
   AskAhead<kWide * kLanes>(from);
   for (int v = 0; v < kWide; ++v) to[v] = LoadNumbers(from + v * kLanes);
   if constexpr (sizeof(Number) == sizeof(int8_t)) {
@@ -243,13 +242,15 @@ NEARFAR_INLINE void AddColumns(float* const* states, const float* const* weights
       sums[r][v] = Load(states[r] + kAttentionStateHead + d + v * kLanes);
     }
   }
+  const Number* from = values.numbers + begin * values.width + d;
   int i = begin;
   for (; i + kMultipliers <= end; i += kMultipliers) {
     Multipliers weight[kRows];
     for (int r = 0; r < kRows; ++r) weight[r] = LoadMultipliers(weights[r] + i);
     Unroll<kMultipliers>([&](auto k) NEARFAR_LAMBDA_INLINE {
       F32 value[kWide];
-      LoadColumns(values, i + k.value, d, value);
+      LoadColumns(values, i + k.value, d, from, value);
+      from += values.width;
       for (int r = 0; r < kRows; ++r) {
         for (int v = 0; v < kWide; ++v) {
           sums[r][v] = FmaBy<k.value>(weight[r], value[v], sums[r][v]);
@@ -259,7 +260,8 @@ NEARFAR_INLINE void AddColumns(float* const* states, const float* const* weights
   }
   for (; i < end; ++i) {
     F32 value[kWide];
-    LoadColumns(values, i, d, value);
+    LoadColumns(values, i, d, from, value);
+    from += values.width;
     for (int r = 0; r < kRows; ++r) {
       const F32 weight = Set(weights[r][i]);
       for (int v = 0; v < kWide; ++v) sums[r][v] = Fma(weight, value[v], sums[r][v]);
