@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/sha256.h"
+#include "local_engine/base/thermometer.h"
 #include "local_engine/base/thread_pool.h"
 #include "local_engine/base/usable_cpus.h"
 #include "local_engine/governor.h"
@@ -18,6 +19,9 @@
 
 namespace nearfar {
 namespace {
+
+static_assert(EngineOptions::kMostThreads == ThreadPool::kMostThreads);
+static_assert(EngineOptions::kMostCelsius == kHottestReading);
 
 constexpr int kMaxSessions = 4096;
 constexpr int kMaxPrefillChunk = 8192;
@@ -38,7 +42,7 @@ absl::StatusOr<DType> KvTypeOf(const std::string& name) {
 }
 
 absl::Status CheckOptions(const EngineOptions& options) {
-  absl::Status status = CheckRange("threads", options.threads, 0, ThreadPool::kMostThreads);
+  absl::Status status = CheckRange("threads", options.threads, 0, EngineOptions::kMostThreads);
   status.Update(CheckRange("max_sessions", options.max_sessions, 1, kMaxSessions));
   status.Update(CheckRange("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
   status.Update(KvTypeOf(options.kv_type).status());
@@ -152,7 +156,7 @@ SchedulerOptions Scheduling(const EngineOptions& options, const KernelTable* ker
   scheduling.kernels = kernels;
   scheduling.kv_type = *KvTypeOf(options.kv_type);
   scheduling.threads =
-      options.threads > 0 ? options.threads : std::min(BestThreads(), ThreadPool::kMostThreads);
+      options.threads > 0 ? options.threads : std::min(BestThreads(), EngineOptions::kMostThreads);
   scheduling.max_sessions = options.max_sessions;
   scheduling.prefill_chunk = options.prefill_chunk;
   scheduling.layer_observer = options.layer_observer;

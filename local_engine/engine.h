@@ -34,7 +34,7 @@ namespace nearfar {
 
 struct EngineOptions {
   // 0 = one per core that this process may use and that is not much slower than the fastest, within
-  // its CPU quota.
+  // its CPU quota. At most kMostThreads.
   int threads = 0;
   // KV positions of a session; 0 = min(model's own, 4096), or as many of them, at least 512, as
   // max_memory_bytes allows.
@@ -58,9 +58,13 @@ struct EngineOptions {
   double max_tokens_per_second = 0;
   // Degrees Celsius of the CPU at which half of the threads stop working, and half of the rest if
   // it stays as hot for five seconds; they come back one such step at a time, after ten seconds at
-  // five degrees less. 0 = none, at most kMostCelsius. Where no thermometer can be read Open fails:
+  // five degrees less. Packing at a start without the packed cache is not held. 0 = none, at most
+  // kMostCelsius. Where no thermometer can be read Open fails:
   // a limit that cannot be kept is not taken.
   double max_temperature = 0;
+
+  // Bounds of `threads` and `max_temperature`.
+  static constexpr int kMostThreads = 512;
   static constexpr double kMostCelsius = 150;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.

@@ -27,8 +27,8 @@ struct EngineStats {
   // It is being written, or moved to huge pages, by a thread in the background, which takes time
   // from those that answer.
   bool packed_cache_busy = false;
-  // Of ModelInfo::threads, those that work: fewer while it is hotter than
-  // EngineOptions::max_temperature.
+  // Of ModelInfo::threads, those that had a part in the last layer computed: fewer where it was
+  // hotter than EngineOptions::max_temperature.
   int threads_in_use = 0;
   // The CPU's last reading, at most about a second old; empty where EngineOptions::max_temperature
   // is not set, or the thermometer cannot be read any more.

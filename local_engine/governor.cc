@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "local_engine/base/start_thread.h"
 #include "local_engine/base/thermometer.h"
-#include "local_engine/engine.h"
 
 namespace nearfar {
 namespace {
@@ -72,10 +71,10 @@ absl::Status Governor::CheckLimits(double max_tokens_per_second, double max_temp
         absl::StrCat("EngineOptions::max_tokens_per_second: ", max_tokens_per_second,
                      " is no number >= 0 (0 = no limit)"));
   }
-  if (!(max_temperature >= 0 && max_temperature <= EngineOptions::kMostCelsius)) {
+  if (!(max_temperature >= 0 && max_temperature <= kHottestReading)) {
     return absl::InvalidArgumentError(
         absl::StrCat("EngineOptions::max_temperature: ", max_temperature, " is outside [0, ",
-                     EngineOptions::kMostCelsius, "] degrees Celsius (0 = none)"));
+                     kHottestReading, "] degrees Celsius (0 = none)"));
   }
   return absl::OkStatus();
 }
@@ -103,10 +102,7 @@ Governor::Governor(GovernorOptions options)
 
 Governor::~Governor() {
   if (!thread_.joinable()) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-  }
+  stop_.Ring();
   thread_.join();
 }
 
@@ -119,13 +115,7 @@ void Governor::Measure() {
 }
 
 void Governor::Watch() {
-  while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.reading_period)) return;
-    }
-    Measure();
-  }
+  while (!stop_.WaitFor(options_.reading_period)) Measure();
 }
 
 std::optional<double> Governor::celsius() const {

@@ -21,11 +21,10 @@
 #include <optional>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "local_engine/base/doorbell.h"
 
 namespace nearfar {
 
@@ -105,8 +104,7 @@ class Governor {
   std::atomic<int> threads_;
   std::atomic<double> celsius_;  // NaN: none
 
-  absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Doorbell stop_;
   std::thread thread_;
 };
 

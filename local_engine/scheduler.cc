@@ -90,6 +90,7 @@ void Scheduler::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    news_.Ring();
   }
   if (thread_.get_id() == std::this_thread::get_id()) {
     thread_.detach();  // a sink let go of the last session: the thread ends behind this call
@@ -132,7 +133,7 @@ EngineStats Scheduler::stats() const {
   stats.layers_computed = layers_computed_;
   stats.generations_finished = generations_finished_;
   stats.generations_cancelled = generations_cancelled_;
-  stats.threads_in_use = governor_->threads();
+  stats.threads_in_use = pool_->used();
   stats.temperature_celsius = governor_->celsius();
   stats.paced = paced_;
   return stats;
@@ -177,6 +178,7 @@ absl::Status Scheduler::Enqueue(const std::shared_ptr<Slot>& slot, GenerateReque
   }
   slot->generation = std::move(generation);
   queue_.push_back(slot);
+  news_.Ring();
   return absl::OkStatus();
 }
 
@@ -184,7 +186,12 @@ void Scheduler::Cancel(const std::shared_ptr<Slot>& slot) {
   absl::MutexLock lock(&mutex_);
   if (slot->generation == nullptr) return;
   slot->generation->Cancel();
+  AskToCancel();
+}
+
+void Scheduler::AskToCancel() {
   cancel_asked_ = true;
+  news_.Ring();
 }
 
 void Scheduler::CloseSlot(const std::shared_ptr<Slot>& slot) {
@@ -193,7 +200,7 @@ void Scheduler::CloseSlot(const std::shared_ptr<Slot>& slot) {
     slot->closed = true;
     if (slot->generation != nullptr) {
       slot->generation->Cancel();  // the scheduler frees the slot where it ends the generation
-      cancel_asked_ = true;
+      AskToCancel();
       return;
     }
     Forget(slot);
@@ -221,6 +228,7 @@ absl::StatusOr<std::vector<float>> Scheduler::Logits(absl::Span<const int32_t> i
   {
     absl::MutexLock lock(&mutex_);
     evaluations_.push_back(evaluation);
+    news_.Ring();
   }
   evaluation->done.WaitForNotification();
   if (!evaluation->status.ok()) return evaluation->status;
@@ -240,24 +248,21 @@ void Scheduler::Loop() {
 
 bool Scheduler::HasWork() const { return stopping_ || !queue_.empty() || !evaluations_.empty(); }
 
-bool Scheduler::HasNews() const { return HasWork() || cancel_asked_; }
-
 bool Scheduler::WaitForWork() {
-  const absl::Duration pause = PaceWait();
-  absl::MutexLock lock(&mutex_);
   if (!running_.empty()) {
-    if (pause > absl::ZeroDuration()) {
-      mutex_.AwaitWithTimeout(absl::Condition(this, &Scheduler::HasNews), pause);
-    }
+    const absl::Duration pause = PaceWait();
+    if (pause > absl::ZeroDuration()) news_.WaitFor(pause);
     return true;
   }
+  absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(this, &Scheduler::HasWork));
   return !queue_.empty() || !evaluations_.empty();
 }
 
 // How long there is nothing to compute: all that run decode, and are held.
 absl::Duration Scheduler::PaceWait() const {
-  if (!std::all_of(running_.begin(), running_.end(), Decodes)) return absl::ZeroDuration();
+  const auto held = [](const Running& each) { return !each.ended && Decodes(each); };
+  if (!std::all_of(running_.begin(), running_.end(), held)) return absl::ZeroDuration();
   return governor_->DecodeWait();
 }
 
@@ -300,12 +305,13 @@ void Scheduler::RunPass() {
   running_.erase(std::remove_if(running_.begin(), running_.end(),
                                 [](const Running& running) { return running.ended; }),
                  running_.end());
+  if (running_.empty()) paced_ = false;
 }
 
 void Scheduler::PlanPass() {
   slices_.clear();
-  const bool others = PlanLastTokens();
-  int budget = others ? std::max(1, options_.prefill_chunk / 4) : options_.prefill_chunk;
+  PlanLastTokens();
+  int budget = slices_.empty() ? options_.prefill_chunk : std::max(1, options_.prefill_chunk / 4);
   served_ = running_.size();
   for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
     if (running_[i].ended || Remaining(running_[i]) == 1) continue;
@@ -316,9 +322,8 @@ void Scheduler::PlanPass() {
   }
 }
 
-// One token of everybody who needs no more for the next, but those that the governor holds. Returns
-// whether there are any, held or not.
-bool Scheduler::PlanLastTokens() {
+// One token of everybody who needs no more for the next, but those that the governor holds.
+void Scheduler::PlanLastTokens() {
   const bool hold = governor_->DecodeWait() > absl::ZeroDuration();
   int decoded = 0, held = 0;
   for (size_t i = 0; i < running_.size(); ++i) {
@@ -332,7 +337,6 @@ bool Scheduler::PlanLastTokens() {
   }
   governor_->Spend(decoded);
   paced_ = held > 0;
-  return held > 0 || !slices_.empty();
 }
 
 int Scheduler::Remaining(const Running& running) {

@@ -29,6 +29,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/types/span.h"
+#include "local_engine/base/doorbell.h"
 #include "local_engine/base/thread_pool.h"
 #include "local_engine/engine_stats.h"
 #include "local_engine/generation.h"
@@ -120,19 +121,19 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
   absl::Status CheckRequest(const GenerateRequest& request) const;
   absl::Status CheckIds(absl::Span<const int32_t> ids) const;
   void Cancel(const std::shared_ptr<Slot>& slot);
+  void AskToCancel();
   void CloseSlot(const std::shared_ptr<Slot>& slot);
 
   // The scheduler thread.
   void Loop();
   bool WaitForWork();
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration PaceWait() const;
   void AdmitQueued();
   void Admit(Running running);
   void RunPass();
   void PlanPass();
-  bool PlanLastTokens();
+  void PlanLastTokens();
   bool PlanSlice(size_t index, int tokens);
   static int Remaining(const Running& running);  // tokens that are not in the cache
   static bool Decodes(const Running& running);   // the last of them was generated
@@ -165,6 +166,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler>, private PassOb
 
   std::atomic<bool> cancel_asked_{false};  // a generation has been cancelled, and is to be ended
   std::atomic<bool> paced_{false};         // see EngineStats
+  Doorbell news_;  // rung whenever there is something to do, for a wait at the governor's word
 
   // The scheduler thread's own.
   std::vector<Running> running_;

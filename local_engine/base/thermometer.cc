@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 // Of zones and of drivers: "x86_pkg_temp", "cpu-thermal", "bigcore0-thermal", "soc_thermal",
 // "coretemp".
 constexpr const char* kCpuWords[] = {"cpu", "core", "pkg", "soc", "k10temp", "zenpower"};
-constexpr double kLowest = -40, kHighest = 150;  // below and above, a sensor is broken
+constexpr double kColdestReading = -40;
 
 using Celsius = std::optional<double>;
 
@@ -42,7 +42,7 @@ Celsius Read(const std::string& file) {
   int64_t thousandths = 0;
   if (words.size() != 1 || !absl::SimpleAtoi(words[0], &thousandths)) return std::nullopt;
   const double celsius = static_cast<double>(thousandths) / 1000;
-  if (celsius <= kLowest || celsius >= kHighest) return std::nullopt;
+  if (celsius < kColdestReading || celsius > kHottestReading) return std::nullopt;
   return celsius;
 }
 

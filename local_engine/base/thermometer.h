@@ -9,6 +9,8 @@
 
 namespace nearfar {
 
+inline constexpr double kHottestReading = 150;  // above, a sensor is broken
+
 // The hottest, in degrees Celsius, of the first of these that there are: zones below
 // /sys/class/thermal whose type names a CPU, a core, a package or a SoC; sensors below
 // /sys/class/hwmon whose driver reads a CPU's; all zones. Readings that no working sensor gives do

@@ -208,6 +208,8 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::size() const { return impl_->size; }
 
+int ThreadPool::used() const { return impl_->used.load(std::memory_order_relaxed); }
+
 void ThreadPool::Use(int threads) {
   assert(threads >= 1 && threads <= impl_->size);
   if (impl_->used.load(std::memory_order_relaxed) == threads) return;  // asked before every layer

@@ -53,6 +53,9 @@ class ThreadPool {
   // already.
   void Use(int threads);
 
+  // How many of them have a part in jobs. Thread-safe.
+  int used() const;
+
   // Calls body(chunk, worker) once for each chunk in [0, chunks), worker in [0, size()), and
   // returns when all have returned. Body must not throw, and must not call Run.
   void Run(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int worker)> body);

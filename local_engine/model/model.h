@@ -37,8 +37,8 @@ struct Model {
 
 struct LoadOptions {
   bool packed_cache = true;  // EngineOptions::packed_cache
-  // Called once all but `packed` is there, for what would make packing, which may take seconds, in
-  // vain: its error ends the loading. Or null.
+  // Called once file, configuration, weights, tokenizer and template are there, for what would make
+  // packing, which may take seconds, in vain: its error ends the loading. Or null.
   std::function<absl::Status(const Model&)> before_packing = nullptr;
 };
 

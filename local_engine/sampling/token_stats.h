@@ -25,7 +25,7 @@ struct LogitStats {
   double Logprob(float logit) const { return logit - log_sum_exp; }
 };
 
-inline constexpr int64_t kLogitBlock = 1024;
+inline constexpr int64_t kLogitBlock = 512;
 constexpr int64_t LogitBlocks(int64_t vocabulary) {
   return (vocabulary + kLogitBlock - 1) / kLogitBlock;
 }

@@ -14,7 +14,6 @@
 namespace nearfar::cli {
 namespace {
 
-constexpr int kMostThreads = 1024;
 constexpr int kMostContext = 1 << 20;
 
 // The middle one of the default models answers best for its size on a small machine.
@@ -46,7 +45,7 @@ std::string InFlags(absl::string_view message) {
 
 void EngineFlags::Declare(CLI::App* app) {
   app->add_option("--threads", threads, "Threads of the engine; 0 = one a core")
-      ->check(CLI::Range(0, kMostThreads));
+      ->check(CLI::Range(0, EngineOptions::kMostThreads));
   app->add_option("--context", context_tokens, "Tokens of a session's context; 0 = the default")
       ->check(CLI::Range(0, kMostContext));
   app->add_option("--kernels", kernels, "Kernel table by name; default: the best for this CPU")
@@ -81,9 +80,10 @@ absl::StatusOr<std::shared_ptr<Engine>> OpenEngine(const std::string& model,
   options.max_temperature = flags.max_temperature;
   options.max_sessions = max_sessions;
   absl::StatusOr<std::shared_ptr<Engine>> engine = Engine::Open(*path, options);
-  if (engine.ok() || absl::StrContains(engine.status().message(), *path)) return engine;
+  if (engine.ok()) return engine;
+  const std::string why = InFlags(engine.status().message());
   return absl::Status(engine.status().code(),
-                      absl::StrCat(*path, ": ", InFlags(engine.status().message())));
+                      absl::StrContains(why, *path) ? why : absl::StrCat(*path, ": ", why));
 }
 
 std::string ModelNameOf(const ModelInfo& info) {

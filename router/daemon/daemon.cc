@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -123,7 +124,9 @@ absl::Status Daemon::OpenNear() {
     // Its options are keys of the same names here.
     const std::string why =
         absl::StrReplaceAll(engine.status().message(), {{"EngineOptions::", "model."}});
-    return absl::Status(engine.status().code(), absl::StrCat(config_.model_path, ": ", why));
+    const bool named = absl::StrContains(why, config_.model_path);
+    return absl::Status(engine.status().code(),
+                        named ? why : absl::StrCat(config_.model_path, ": ", why));
   }
   engine_ = *std::move(engine);
   LocalBackendOptions near;

@@ -254,7 +254,8 @@ class Reader {
     } else if (config_.serve_inference && !reading_->HasErrorAt("model")) {
       Wrong("model.path", "is missing: the inference service needs a model");
     }
-    config_.threads = Whole(model.has_threads(), model.threads(), 0, 1024, 0, "model.threads");
+    config_.threads = Whole(model.has_threads(), model.threads(), 0, EngineOptions::kMostThreads, 0,
+                            "model.threads");
     config_.context_tokens = Whole(model.has_context_tokens(), model.context_tokens(), 0, 1 << 20,
                                    0, "model.context_tokens");
     config_.max_sessions =

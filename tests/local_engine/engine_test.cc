@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "local_engine/base/sha256.h"
@@ -27,6 +28,7 @@ namespace nearfar {
 namespace {
 
 using ::nearfar::testing::OpenTinyEngine;
+using ::nearfar::testing::RecordingSink;
 using ::nearfar::testing::RunGeneration;
 using ::nearfar::testing::SomePrompt;
 using ::nearfar::testing::TinyModelOptions;
@@ -177,6 +179,23 @@ TEST(EngineOpen, ALimitOfHeatIsKeptOrRefused) {
   }
   EXPECT_TRUE((*engine)->stats().temperature_celsius.has_value());
   EXPECT_EQ((*engine)->stats().threads_in_use, 2);
+}
+
+TEST(EngineOpen, ALimitOfTokensASecondHoldsWhatDecodes) {
+  const auto engine = testing::OpenTinyEngine({.max_tokens_per_second = 1e-6});
+  const auto session = engine->NewSession().value();
+  auto sink = std::make_shared<RecordingSink>();
+  absl::Notification second;
+  sink->on_token = [&](const Token&) {
+    if (sink->tokens.size() == 2) second.Notify();
+  };
+  ASSERT_TRUE(session->Generate({.prompt = SomePrompt(5), .max_tokens = 9}, sink).ok());
+  second.WaitForNotification();
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(engine->Logits(SomePrompt(3)).ok());  // a pass between
+  EXPECT_TRUE(engine->stats().paced);
+  session->Cancel();
+  sink->Wait();
+  EXPECT_EQ(sink->result.completion_tokens, 2);
 }
 
 TEST(EngineOpen, HoldsNoMoreMemoryThanAllowed) {

@@ -643,6 +643,8 @@ TEST(Pacing, DoesNotHoldACancellation) {
   sink->Wait();
   EXPECT_EQ(sink->result.reason, StopReason::kCancelled);
   EXPECT_EQ(governed.passes(), 2);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(governed.scheduler->Logits(SomePrompt(2)).ok());
+  EXPECT_FALSE(governed.scheduler->stats().paced) << "nobody waits";
 }
 
 TEST(Pacing, DoesNotHoldTheEnd) {

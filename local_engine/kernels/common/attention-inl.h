@@ -218,12 +218,12 @@ struct Values {
   int64_t width;
 };
 
-// kWide vectors of the values of a position, which begin at `from`.
+// kWide vectors from column d on of the values of a position, whose row is given.
 template <int kWide, typename Number>
 NEARFAR_INLINE void LoadColumns(const Values<Number>& values, int64_t position, int64_t d,
-                                const Number* from, F32 (&to)[kWide]) {
-  AskAhead<kWide * kLanes>(from);
-  for (int v = 0; v < kWide; ++v) to[v] = LoadNumbers(from + v * kLanes);
+                                const Number* row, F32 (&to)[kWide]) {
+  AskAhead<kWide * kLanes>(row + d);
+  for (int v = 0; v < kWide; ++v) to[v] = LoadNumbers(row + d + v * kLanes);
   if constexpr (sizeof(Number) == sizeof(int8_t)) {
     const float* scales = values.scales + position * KvBlocks(values.width);
     for (int v = 0; v < kWide; ++v) {
@@ -242,15 +242,15 @@ NEARFAR_INLINE void AddColumns(float* const* states, const float* const* weights
       sums[r][v] = Load(states[r] + kAttentionStateHead + d + v * kLanes);
     }
   }
-  const Number* from = values.numbers + begin * values.width + d;
+  const Number* row = values.numbers + begin * values.width;
   int i = begin;
   for (; i + kMultipliers <= end; i += kMultipliers) {
     Multipliers weight[kRows];
     for (int r = 0; r < kRows; ++r) weight[r] = LoadMultipliers(weights[r] + i);
     Unroll<kMultipliers>([&](auto k) NEARFAR_LAMBDA_INLINE {
       F32 value[kWide];
-      LoadColumns(values, i + k.value, d, from, value);
-      from += values.width;
+      LoadColumns(values, i + k.value, d, row, value);
+      row += values.width;
       for (int r = 0; r < kRows; ++r) {
         for (int v = 0; v < kWide; ++v) {
           sums[r][v] = FmaBy<k.value>(weight[r], value[v], sums[r][v]);
@@ -260,8 +260,8 @@ NEARFAR_INLINE void AddColumns(float* const* states, const float* const* weights
   }
   for (; i < end; ++i) {
     F32 value[kWide];
-    LoadColumns(values, i, d, from, value);
-    from += values.width;
+    LoadColumns(values, i, d, row, value);
+    row += values.width;
     for (int r = 0; r < kRows; ++r) {
       const F32 weight = Set(weights[r][i]);
       for (int v = 0; v < kWide; ++v) sums[r][v] = Fma(weight, value[v], sums[r][v]);

@@ -71,7 +71,8 @@ struct PairOffset<false> {};
 template <typename Format>
 struct PairBlock {
   static constexpr int kSteps = kPairSteps / Format::kScales;
-  struct Part {  // columns that share a scale
+  static_assert(kSteps % 2 == 0);  // a quartet of the tokens' values is two steps
+  struct Part {                    // columns that share a scale
     Bytes w[kSteps][kPairVectors];
     F32 scale[kPairVectors];
   };

@@ -20,6 +20,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "local_engine/base/thermometer.h"
 #include "router/catalogue.h"
 #include "router/cli/command.h"
 #include "router/cli/exit_codes.h"
@@ -224,6 +225,18 @@ TEST_F(Commands, WhatTheEngineRefusesIsSaidInFlags) {
   const ProgramRun run = RunNearfar({"generate", "abc", "--model", path, "--context", "9999"});
   EXPECT_THAT(run.err, HasSubstr("--context: 9999 is outside [0, 512]"));
   EXPECT_THAT(run.err, Not(HasSubstr("EngineOptions")));
+}
+
+TEST_F(Commands, ALimitOfHeatIsKeptOrRefused) {
+  const std::string path = testing::WriteTinyModel({});
+  const ProgramRun run = RunNearfar({"generate", "--model", path, "--raw", "--max-tokens", "2",
+                                     "--max-temperature", "150", "abc"});
+  if (CpuCelsius().has_value()) {
+    EXPECT_EQ(run.code, kExitOk) << run.err;
+    return;
+  }
+  EXPECT_EQ(run.code, kExitUnavailable);
+  EXPECT_THAT(run.err, HasSubstr("--max-temperature: no thermometer can be read"));
 }
 
 TEST_F(Commands, CollectTellsOfAFileThatCannotBeLookedAtOrWritten) {
