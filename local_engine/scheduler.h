@@ -10,7 +10,7 @@
 // cached prefix kept) > ended: by its own tokens after a pass, or by Cancel before the next layer
 // that is computed, whether it has a part in that pass, waits for a turn, or is still queued. Sinks
 // are called from the scheduler thread with no lock held. Internal to local_engine. Held by
-// tests/local_engine/scheduler_test.cc.
+// tests/local_engine/scheduler_test.cc and tests/local_engine/governed_scheduler_test.cc.
 
 #ifndef NEARFAR_LOCAL_ENGINE_SCHEDULER_H_
 #define NEARFAR_LOCAL_ENGINE_SCHEDULER_H_
