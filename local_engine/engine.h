@@ -66,6 +66,8 @@ struct EngineOptions {
   // Bounds of `threads` and `max_temperature`.
   static constexpr int kMostThreads = 512;
   static constexpr double kMostCelsius = 150;
+  // The most that a program need take for max_tokens_per_second: no machine is as fast.
+  static constexpr double kMostTokensPerSecond = 1e6;
   // Name of a kernel table ("scalar", "avx2", "neon", "reference"); empty = the environment's
   // NEARFAR_KERNELS, or else the best that this CPU supports.
   std::string kernels = {};

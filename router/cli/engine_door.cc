@@ -60,7 +60,7 @@ void EngineFlags::Declare(CLI::App* app) {
                 "Do not read or write the packed weights in a file beside the model's");
   app->add_option("--max-tokens-per-second", max_tokens_per_second,
                   "Generate no more, to save a battery; 0 = no limit")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, EngineOptions::kMostTokensPerSecond));
   app->add_option("--max-temperature", max_temperature,
                   "Degrees Celsius of the CPU from which fewer threads work; 0 = none")
       ->check(CLI::Range(0.0, EngineOptions::kMostCelsius));

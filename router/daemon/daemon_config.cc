@@ -27,7 +27,6 @@ namespace fs = std::filesystem;
 constexpr int kSchemaVersion = 1;
 constexpr int kMostRequestBytes = 64 << 20;
 constexpr double kMostDrainSeconds = 3600;
-constexpr double kMostTokensPerSecond = 1e6;
 
 std::optional<std::string> ReadFile(const std::string& path) {
   std::error_code error;
@@ -270,7 +269,7 @@ class Reader {
     if (!kv_type.ok()) Wrong("model.kv_type", std::string(kv_type.message()));
     config_.max_tokens_per_second =
         Amount(model.has_max_tokens_per_second(), model.max_tokens_per_second(),
-               kMostTokensPerSecond, 0, "model.max_tokens_per_second");
+               EngineOptions::kMostTokensPerSecond, 0, "model.max_tokens_per_second");
     config_.max_temperature = Amount(model.has_max_temperature(), model.max_temperature(),
                                      EngineOptions::kMostCelsius, 0, "model.max_temperature");
   }
